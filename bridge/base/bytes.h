@@ -1,0 +1,64 @@
+// Bytes and cursors over them. All integers on the wire are big-endian.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bridge/base/result.h"
+
+namespace drawbridge {
+
+using Bytes = std::vector<std::uint8_t>;
+using ByteView = std::span<const std::uint8_t>;
+using MutableBytes = std::span<std::uint8_t>;
+
+inline ByteView as_bytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+inline std::string_view as_text(ByteView bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+bool equal(ByteView a, ByteView b);  // not constant-time: for secrets see secret.h
+
+std::string to_hex(ByteView bytes);
+std::string to_base64(ByteView bytes);
+Result<Bytes> from_hex(std::string_view text);     // errors: kInvalid
+Result<Bytes> from_base64(std::string_view text);  // standard alphabet, padded; errors: kInvalid
+
+// Reads forward over a view; every read says whether it had enough bytes, and takes none if not.
+class ByteReader {
+ public:
+  explicit ByteReader(ByteView bytes) : rest_(bytes) {}
+
+  [[nodiscard]] bool u8(std::uint8_t& out);
+  [[nodiscard]] bool u16(std::uint16_t& out);
+  [[nodiscard]] bool u32(std::uint32_t& out);
+  [[nodiscard]] bool u64(std::uint64_t& out);
+  [[nodiscard]] bool take(std::size_t count, ByteView& out);
+  [[nodiscard]] ByteView rest() const { return rest_; }
+  [[nodiscard]] bool done() const { return rest_.empty(); }
+
+ private:
+  ByteView rest_;
+};
+
+// Appends to a vector.
+class ByteWriter {
+ public:
+  explicit ByteWriter(Bytes& out) : out_(out) {}
+
+  void u8(std::uint8_t value);
+  void u16(std::uint16_t value);
+  void u32(std::uint32_t value);
+  void u64(std::uint64_t value);
+  void put(ByteView bytes);
+
+ private:
+  Bytes& out_;
+};
+
+}  // namespace drawbridge

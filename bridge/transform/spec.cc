@@ -1,0 +1,20 @@
+#include "bridge/transform/spec.h"
+
+#include <algorithm>
+
+namespace drawbridge {
+
+Result<void> TransformCatalogue::add(TransformSpec spec) {
+  if (find(spec.name) != nullptr) {
+    return fail(ErrorCode::kExists, "two transforms are called `{}`", spec.name);
+  }
+  specs_.push_back(std::move(spec));
+  return {};
+}
+
+const TransformSpec* TransformCatalogue::find(std::string_view name) const {
+  const auto found = std::ranges::find(specs_, name, &TransformSpec::name);
+  return found == specs_.end() ? nullptr : &*found;
+}
+
+}  // namespace drawbridge
