@@ -21,6 +21,11 @@ class KeyService {
 
   // The cache in front of a configured key domain. Errors: kInvalid, an unknown domain.
   virtual Result<std::shared_ptr<KeyCache>> domain(std::string_view name) = 0;
+  // Woken when an answer arrives; pass it to the cache.
+  virtual Waker& waker() = 0;
+  // The dataset of a record's envelope when a transform names none: the pipeline's `dataset`,
+  // a logical stream name that is stable across renames and clusters.
+  [[nodiscard]] virtual const std::string& dataset() const = 0;
 };
 
 }  // namespace drawbridge
