@@ -1,0 +1,89 @@
+// A pipeline's settings, as the engine needs them: checked, defaults filled in. config/ makes them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bridge/base/clock.h"
+#include "bridge/transform/spec.h"
+
+namespace drawbridge {
+
+// Kafka client properties by librdkafka's own names, secrets already resolved.
+using Properties = std::map<std::string, std::string>;
+
+struct ClusterOptions {
+  std::string name;
+  Properties properties;
+};
+
+enum class StartAt : std::uint8_t { kEarliest, kLatest, kTimestamp };
+enum class OnGap : std::uint8_t { kStop, kEarliest };
+enum class OnError : std::uint8_t { kStop, kDeadLetter, kDrop };
+enum class PartitionPolicy : std::uint8_t { kError, kKeyHash };
+enum class Unsendable : std::uint8_t { kStop, kAdapt };
+
+struct TopicSelection {
+  std::vector<std::string> include;  // literal, or a regular expression with a leading ^
+  std::vector<std::string> exclude;
+};
+
+struct DeadLetterOptions {
+  std::string cluster;              // the source's or the target's name
+  std::string topic;                // template
+  std::optional<std::string> seal;  // key domain; required on a target that requires envelopes
+};
+
+struct TopicCreation {
+  bool enabled = false;
+  std::int32_t replication_factor = -1;  // the broker's default
+};
+
+struct TransformStep {
+  const TransformSpec* spec = nullptr;
+  FieldValues values;
+};
+
+struct RequireOptions {
+  std::vector<std::string> in;   // accepted formats; empty: the default for the chain
+  std::vector<std::string> out;
+};
+
+struct PipelineOptions {
+  std::string name;
+  std::string group;  // consumer group on the source; default drawbridge-<pipeline>
+  std::string dataset;  // logical stream name bound into envelopes; default: the pipeline's name
+
+  ClusterOptions source;
+  Properties source_properties;  // on top of the cluster's
+  TopicSelection topics;
+  StartAt start_at = StartAt::kEarliest;
+  std::int64_t start_timestamp_ms = 0;
+  OnGap on_gap = OnGap::kStop;
+
+  RequireOptions require;
+  std::vector<TransformStep> transforms;
+
+  ClusterOptions target;
+  Properties target_properties;
+  std::string target_topic = "{topic}";  // {topic} {cluster} {pipeline}
+  PartitionPolicy partitions = PartitionPolicy::kError;
+  Unsendable unsendable = Unsendable::kStop;
+  TopicCreation create_topics;
+
+  OnError on_error = OnError::kStop;
+  std::optional<DeadLetterOptions> dead_letter;
+
+  std::uint32_t shards = 4;
+  std::uint64_t max_in_flight_bytes = 64 << 20;  // of the whole pipeline
+  std::uint64_t max_in_flight_records = 100'000;
+  Duration checkpoint_interval = std::chrono::seconds(1);
+  std::uint64_t checkpoint_records = 100'000;
+  Duration refresh_interval = std::chrono::seconds(5);  // topics, partitions, watermarks
+  Duration drain_timeout = std::chrono::seconds(30);
+};
+
+}  // namespace drawbridge
