@@ -26,8 +26,11 @@ struct CheckpointKey {
 
 struct Checkpoint {
   Position position;
-  // The offset last committed to the source's consumer group, to tell an operator's reset.
+  // The offset last committed to the source's consumer group and confirmed, and the one that may
+  // have been committed since. A group offset that is neither (nor `position.next`) was set by
+  // somebody else: an operator's reset, or another instance.
   std::optional<Offset> group_committed;
+  std::optional<Offset> group_pending;
   WallMillis saved_at = 0;
 
   auto operator<=>(const Checkpoint&) const = default;

@@ -21,6 +21,7 @@ struct Record {
   std::string_view topic;
   Partition partition;
   Offset offset;
+  std::uint32_t slot = 0;  // the source's number for the partition, as given to assign()
 
   std::int64_t timestamp_ms = 0;
   TimestampType timestamp_type = TimestampType::kCreateTime;

@@ -1,0 +1,226 @@
+// What the engine knows of Kafka: a source, a target, and sinks. bridge/kafka implements them on
+// librdkafka; the tests' fakes implement them in memory.
+//
+// Threads: a Feed and a Sink belong to one shard's worker and are used by its thread alone.
+// Source and Target are thread-safe. Nothing here blocks but where a timeout is taken.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bridge/base/clock.h"
+#include "bridge/base/result.h"
+#include "bridge/base/waker.h"
+#include "bridge/pipeline/options.h"
+#include "bridge/record/arena.h"
+#include "bridge/record/coordinates.h"
+#include "bridge/record/record.h"
+
+namespace drawbridge {
+
+// ---- metadata -------------------------------------------------------------------------------
+
+struct TopicInfo {
+  std::string name;
+  bool internal = false;
+  std::vector<std::int32_t> leaders;  // by partition: broker id, or -1 where there is none now
+
+  [[nodiscard]] std::int32_t partitions() const {
+    return static_cast<std::int32_t>(leaders.size());
+  }
+};
+
+struct Watermarks {
+  Offset low;   // first offset in the log
+  Offset high;  // one past the last
+};
+
+using TopicConfig = std::map<std::string, std::string>;
+
+// ---- source ---------------------------------------------------------------------------------
+
+// Something that happened to a partition, in order with its records. Events of a batch are
+// handled after its records.
+struct FeedEvent {
+  enum class Kind : std::uint8_t {
+    kEnd,           // everything below `offset` that can be read has been (last stable offset
+                    // where a transaction is open)
+    kOutOfRange,    // the position asked for is not in the log
+    kUnknownTopic,  // the topic or partition is gone
+    kError,         // `error` says what; fetching goes on or the class says what to do
+  };
+  Kind kind = Kind::kEnd;
+  std::uint32_t slot = 0;
+  Offset offset;
+  Error error{ErrorCode::kInternal, {}};
+};
+
+// Consumed records and all memory that they view: the client's messages and an arena for what
+// transforms write. Recycled by the worker when its last record is released.
+struct Batch {
+  std::vector<Record> records;  // only the first `size` are live: Records keep their capacity
+  std::size_t size = 0;
+  std::vector<FeedEvent> events;
+  Arena arena;
+  std::vector<void*> messages;  // the client's, freed by free_message
+  void (*free_message)(void*) = nullptr;
+
+  std::size_t unreleased = 0;     // records of it that are still in flight
+  std::size_t charged_bytes = 0;  // what in-flight accounting holds for it
+
+  Batch() = default;
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+  ~Batch() { clear(); }
+
+  // The next free record, reset.
+  Record& add();
+  // Frees messages and arena for reuse.
+  void clear();
+};
+
+class Feed {
+ public:
+  virtual ~Feed() = default;
+  // Takes what has arrived, at most `most` records; never waits. The shard's waker is woken when
+  // something arrives at an empty feed.
+  virtual void poll(Batch& batch, std::size_t most) = 0;
+};
+
+// Where a partition of a shard starts.
+struct Assignment {
+  std::uint32_t shard = 0;
+  std::uint32_t slot = 0;  // unique within the source; comes back in Record::slot
+  TopicPartition at;
+  Offset start;
+};
+
+// What happens to the source as a whole.
+struct SourceEvent {
+  enum class Kind : std::uint8_t {
+    kCommitted,  // commit() finished: `offsets` are in the group, or `error` says why not
+    kStray,      // a record came outside of its feed: assign `slot` again
+    kError,      // `error`: transport trouble (to log) or authentication (to fail)
+  };
+  Kind kind = Kind::kError;
+  std::vector<std::pair<TopicPartition, Offset>> offsets;
+  std::uint32_t slot = 0;
+  std::optional<Error> error;
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  virtual Result<std::string> cluster_id(Duration timeout) = 0;
+  // All topics that can be seen.
+  virtual Result<std::vector<TopicInfo>> topics(Duration timeout) = 0;
+  virtual Result<Watermarks> watermarks(const TopicPartition& at, Duration timeout) = 0;
+  // The first offset at or after a time; the log's end where there is none.
+  virtual Result<std::vector<Offset>> offsets_at(std::span<const TopicPartition> at,
+                                                 std::int64_t timestamp_ms, Duration timeout) = 0;
+  // The group's offsets; nullopt where it has none.
+  virtual Result<std::vector<std::optional<Offset>>> committed(std::span<const TopicPartition> at,
+                                                               Duration timeout) = 0;
+  virtual Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) = 0;
+
+  // Starts commits to the group; the answer comes as kCommitted.
+  virtual void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) = 0;
+  virtual void poll(std::vector<SourceEvent>& out, Duration timeout) = 0;
+
+  // From here on the partition's records reach the shard's feed, from `start`, and none that were
+  // fetched before. A partition that is assigned already is rewound. Called by the shard's own
+  // worker thread, or before that thread runs.
+  virtual Result<void> assign(const Assignment& assignment) = 0;
+  virtual Result<void> unassign(std::uint32_t slot) = 0;
+
+  virtual Feed& feed(std::uint32_t shard) = 0;
+
+  // The newest end of the log that fetching has seen, without asking anyone.
+  [[nodiscard]] virtual std::optional<Watermarks> cached_watermarks(
+      const TopicPartition& at) const = 0;
+};
+
+// ---- target ---------------------------------------------------------------------------------
+
+struct Delivery {
+  std::uint64_t cookie = 0;
+  bool delivered = false;
+  std::int32_t partition = -1;
+  std::int64_t offset = -1;
+  Error error{ErrorCode::kInternal, {}};  // where not delivered; kCancelled after purge()
+};
+
+enum class SendStatus : std::uint8_t { kAccepted, kQueueFull };
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  // Hands a record over; its bytes must live until its Delivery. Keeps the record's timestamp,
+  // headers, and null or empty key and value. `target_partition` must be set. Errors: record-class
+  // codes, kClientFatal; then there will be no Delivery.
+  virtual Result<SendStatus> send(Record& record, std::uint64_t cookie) = 0;
+  // Deliveries that have arrived; never waits. The shard's waker is woken when some do.
+  virtual void poll(std::vector<Delivery>& out) = 0;
+  // Takes back what was not yet sent; it comes back as kCancelled.
+  virtual void purge() = 0;
+  // Set once the client cannot be used any more: destroy the sink and make another. What had no
+  // Delivery by then gets none.
+  [[nodiscard]] virtual std::optional<Error> fatal() const = 0;
+  // Records adapted because the client library cannot express them (unsendable: adapt).
+  [[nodiscard]] virtual std::uint64_t adapted() const { return 0; }
+};
+
+struct SinkOptions {
+  int max_in_flight = 1;          // requests per connection; see in_flight_limit()
+  bool one_record_a_request = false;
+  Unsendable unsendable = Unsendable::kStop;
+};
+
+struct NewTopic {
+  std::string name;
+  std::int32_t partitions = 1;
+  std::int32_t replication_factor = -1;
+  TopicConfig config;
+};
+
+class Target {
+ public:
+  virtual ~Target() = default;
+
+  virtual Result<std::string> cluster_id(Duration timeout) = 0;
+  // Never creates it. Errors: kUnknownTopic.
+  virtual Result<TopicInfo> topic(const std::string& name, Duration timeout) = 0;
+  virtual Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) = 0;
+  virtual Result<void> create_topic(const NewTopic& topic, Duration timeout) = 0;
+  virtual Result<void> grow_topic(const std::string& name, std::int32_t partitions,
+                                  Duration timeout) = 0;
+  virtual Result<std::unique_ptr<Sink>> make_sink(const SinkOptions& options, Waker& waker) = 0;
+};
+
+// Makes clients. The only way for the engine to reach Kafka.
+class Connector {
+ public:
+  virtual ~Connector() = default;
+  // One feed per waker.
+  virtual Result<std::unique_ptr<Source>> source(const PipelineOptions& pipeline,
+                                                 std::span<Waker* const> shard_wakers) = 0;
+  // `properties` come on top of the cluster's.
+  virtual Result<std::unique_ptr<Target>> target(const ClusterOptions& cluster,
+                                                 const Properties& properties) = 0;
+};
+
+// The idempotent producer's in-flight limit for a shard with `partitions` on its busiest broker:
+// a request carries one partition and a partition has one request outstanding, so a limit at or
+// above the number of partitions makes the client's broker thread spin.
+constexpr int in_flight_limit(int partitions) {
+  return partitions <= 2 ? 1 : partitions - 1 > 5 ? 5 : partitions - 1;
+}
+
+}  // namespace drawbridge
