@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bridge/base/clock.h"
+#include "bridge/transform/require.h"
 #include "bridge/transform/spec.h"
 
 namespace drawbridge {
@@ -40,16 +41,6 @@ struct DeadLetterOptions {
 struct TopicCreation {
   bool enabled = false;
   std::int32_t replication_factor = -1;  // the broker's default
-};
-
-struct TransformStep {
-  const TransformSpec* spec = nullptr;
-  FieldValues values;
-};
-
-struct RequireOptions {
-  std::vector<std::string> in;   // accepted formats; empty: the default for the chain
-  std::vector<std::string> out;
 };
 
 struct PipelineOptions {

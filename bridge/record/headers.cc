@@ -38,6 +38,12 @@ void Headers::append(std::string_view name, std::optional<ByteView> value) {
   changed_ = true;
 }
 
+void Headers::set_value(std::size_t index, std::optional<ByteView> value) {
+  static_cast<void>(all());
+  items_[index].value = value;
+  changed_ = true;
+}
+
 std::size_t Headers::remove_all(std::string_view name) {
   static_cast<void>(all());
   const std::size_t removed =

@@ -36,7 +36,14 @@ class Headers {
   [[nodiscard]] const Header* find(std::string_view name) const;
 
   void append(std::string_view name, std::optional<ByteView> value);
+  // A new value for the header at `index` of all(), which keeps its place.
+  void set_value(std::size_t index, std::optional<ByteView> value);
   std::size_t remove_all(std::string_view name);  // how many there were
+
+  // Back to what came. REQUIRES: the native headers were not handed on.
+  void restore() { reset(native_, decode_); }
+  // The sink must copy these headers, not take the native ones over, so that restore() works.
+  void keep_native() { changed_ = true; }
 
   // True when what left equals what came: a sink may pass the native form on.
   [[nodiscard]] bool untouched() const { return !changed_; }

@@ -31,10 +31,6 @@ std::uint64_t record_hash(const Record& record, std::uint64_t seed) {
   FieldHash hash(seed);
   hash.add(record.key);
   hash.add(record.value);
-  for (const Header& header : record.headers.all()) {
-    hash.add(as_bytes(header.name));
-    hash.add(header.value);
-  }
   return hash.value();
 }
 

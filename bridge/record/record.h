@@ -41,9 +41,9 @@ struct Record {
 // Bytes of key and value: what in-flight accounting charges, beside a fixed cost per record.
 std::size_t payload_bytes(const Record& record);
 
-// XXH3-64 over key, value and headers, each length-prefixed with presence told apart, keyed with
-// `seed` (random per state directory). For recognising a record when it is read again; not a
-// cryptographic commitment.
+// XXH3-64 over key and value, each length-prefixed with presence told apart, keyed with `seed`
+// (random per state directory). For recognising a record when it is read again; not a
+// cryptographic commitment. Headers are left out: a sink may have taken them over by then.
 std::uint64_t record_hash(const Record& record, std::uint64_t seed);
 Witness witness_of(const Record& record, std::uint64_t seed);
 
