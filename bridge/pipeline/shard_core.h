@@ -1,0 +1,249 @@
+// ShardCore: the deterministic heart of a shard. See ENGINE.md for the state machine.
+//
+// Events go in as method calls, commands come out of take_commands(), time is a parameter.
+// No I/O, no clock, no thread. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "bridge/base/clock.h"
+#include "bridge/base/log.h"
+#include "bridge/base/result.h"
+#include "bridge/checkpoint/ack_tracker.h"
+#include "bridge/checkpoint/store.h"
+#include "bridge/pipeline/options.h"
+#include "bridge/record/coordinates.h"
+
+namespace drawbridge {
+
+using SlotId = std::uint32_t;   // a partition of this shard, the engine's number for it
+using EntryId = std::uint32_t;  // a record in flight; reused after its release
+
+struct ShardLimits {
+  std::uint64_t in_flight_bytes = 16 << 20;
+  std::uint64_t in_flight_records = 25'000;
+  Duration checkpoint_interval = std::chrono::seconds(1);
+  std::uint64_t checkpoint_records = 100'000;
+  Duration group_refresh = std::chrono::hours(24);  // idle partitions are committed again
+  Duration retry_least = std::chrono::milliseconds(100);
+  Duration retry_most = std::chrono::seconds(30);
+};
+
+// Where a partition starts, and what is known about the group.
+struct PartitionStart {
+  Position position;
+  bool fresh = false;  // no checkpoint: a log that starts later is no gap
+  std::optional<Offset> group_committed;
+  std::optional<Offset> group_pending;
+  bool save_now = false;  // the choice of the start must reach the store before any record does
+};
+
+// ---- commands -------------------------------------------------------------------------------
+
+struct AssignCommand {  // (re)assign the source at `start`; answered by assigned()
+  SlotId slot;
+  Offset start;
+};
+struct QueryRangeCommand {  // ask for the log's range; answered by range()
+  SlotId slot;
+};
+struct PurgeCommand {};  // take back what the sink has not sent
+struct NewSinkCommand {};  // destroy the sink and make one with the current options
+struct PositionUpdate {
+  SlotId slot;
+  Checkpoint checkpoint;  // saved_at is filled in by the shell
+};
+struct CommitCommand {  // make these durable, then answer with committed()
+  std::vector<PositionUpdate> positions;
+};
+struct GroupCommitCommand {  // tell the source's group; answered by group_committed()
+  std::vector<std::pair<SlotId, Offset>> offsets;
+};
+struct NoticeCommand {  // say it once
+  Level level;
+  SlotId slot;
+  std::string text;
+};
+struct FailCommand {  // the pipeline fails
+  Error error;
+};
+struct StoppedCommand {};  // drained and committed
+
+using Command = std::variant<AssignCommand, QueryRangeCommand, PurgeCommand, NewSinkCommand,
+                             CommitCommand, GroupCommitCommand, NoticeCommand, FailCommand,
+                             StoppedCommand>;
+
+class ShardCore {
+ public:
+  enum class State : std::uint8_t { kRunning, kDraining, kStopping, kStopped, kFailed };
+  enum class Admission : std::uint8_t {
+    kProcess,  // begin() it
+    kSkip,     // already copied, or from before a rewind
+    kVerify,   // it is the witness: compare with verify(), do not send
+  };
+  enum class Disposition : std::uint8_t { kDeadLetter, kDrop, kStop };
+
+  struct Released {
+    EntryId entry;
+    SlotId slot;
+    bool newest;  // the last one of its partition in this round: its witness is wanted
+  };
+
+  ShardCore(const ShardLimits& limits, OnError on_error, OnGap on_gap, Instant now);
+
+  // ---- partitions ----
+  void add(SlotId slot, const PartitionStart& start, Instant now);
+  void assigned(SlotId slot);  // the source was (re)assigned
+  // Something hints that the topic is not the one that was read.
+  void suspect(SlotId slot, Instant now);
+  void range(SlotId slot, Offset low, Offset high, Instant now);
+  void range_failed(SlotId slot, const Error& error, Instant now);
+  void out_of_range(SlotId slot, Instant now);
+  void end_of_partition(SlotId slot, Offset offset, Instant now);
+
+  // ---- polling ----
+  [[nodiscard]] bool may_poll() const;
+  // Batches taken now belong to this era; after a rewind, older ones are skipped for the slot.
+  [[nodiscard]] std::uint64_t era() const { return era_; }
+  void charge(std::uint64_t bytes) { in_flight_bytes_ += bytes; }
+  void discharge(std::uint64_t bytes) { in_flight_bytes_ -= bytes; }
+
+  // ---- records ----
+  Admission admit(SlotId slot, Offset offset, std::uint64_t era, Instant now);
+  void verify(SlotId slot, const Witness& seen, Instant now);
+  [[nodiscard]] bool may_send() const;  // false while draining, or isolating with one in flight
+  [[nodiscard]] bool isolating() const { return isolating_ > 0; }
+  EntryId begin(SlotId slot, Offset offset);
+  void drop(EntryId entry);
+  void sent(EntryId entry);
+  void dead_letter_sent(EntryId entry);
+  // A record failed by itself: a transform's error, refused by the client library, or refused
+  // alone by the broker. kStop has issued a FailCommand already.
+  Disposition fail_record(EntryId entry, const Error& error, Instant now);
+  void delivered(EntryId entry, Instant now);
+  // What to do with a record that was not delivered: kDeadLetter or kDrop when it was refused
+  // alone and the policy says so (the entry is still open); nullopt when the core deals with it.
+  std::optional<Disposition> undelivered(EntryId entry, const Error& error, Instant now);
+  // Entries whose records are done with, in order; their memory may go after their witness was
+  // taken. The vector is valid until the next call.
+  const std::vector<Released>& collect_released();
+  void witness(SlotId slot, const Witness& witness);
+
+  // ---- sink, store, group ----
+  void sink_lost(Instant now);   // fatal: what was sent has no answer any more
+  void sink_ready();             // a NewSinkCommand was carried out
+  void want_new_sink(Instant now);  // its options changed: drain, then replace
+  void committed(const Result<void>& result, Instant now);
+  void group_committed(const std::vector<std::pair<SlotId, Offset>>& offsets, bool ok);
+  // What the group says now; warns when somebody else moved it.
+  void group_seen(SlotId slot, std::optional<Offset> offset);
+
+  // ---- life ----
+  void tick(Instant now);
+  [[nodiscard]] Instant deadline() const { return deadline_; }  // tick() again by then
+  void stop(Instant now, Duration drain);
+  void fail(Error error);
+  std::vector<Command> take_commands();
+
+  // ---- what is known ----
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] std::size_t unanswered() const { return unanswered_; }
+  [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
+  [[nodiscard]] std::uint64_t in_flight_bytes() const { return in_flight_bytes_; }
+  [[nodiscard]] Offset position(SlotId slot) const;
+  [[nodiscard]] const std::optional<Error>& store_error() const { return store_error_; }
+  // Committed durably: what a restart resumes from.
+  [[nodiscard]] Offset durable(SlotId slot) const;
+  [[nodiscard]] bool dirty() const;  // positions that are not durable yet
+  [[nodiscard]] bool has_work() const { return outstanding_ > 0; }
+
+ private:
+  enum class Phase : std::uint8_t { kStarting, kVerifying, kActive };
+
+  struct PartitionState {
+    explicit PartitionState(Offset start) : tracker(start) {}
+
+    Phase phase = Phase::kStarting;
+    bool fresh = false;
+    bool querying = false;             // a range was asked for
+    bool suspected = false;            // verify again after the drain
+    bool rewind = false;               // assign again after the drain
+    bool unproven_said = false;
+    bool foreign_group_said = false;
+    AckTracker tracker;
+    std::optional<Witness> witness;    // of the record before tracker.committable()
+    Offset expected;                   // offsets only rise: the next one is this or above
+    std::uint64_t valid_from_era = 0;
+    std::optional<Offset> isolate_until;  // refused up to here
+    std::optional<Offset> end_seen;
+
+    Offset durable;
+    bool unsaved = false;              // differs from what is durable
+    std::optional<Offset> group_committed;
+    std::optional<Offset> group_pending;
+    Instant group_time;
+  };
+
+  struct Entry {
+    SlotId slot = 0;
+    AckTracker::Slot tracked = 0;
+    Offset offset;
+    bool in_sink = false;
+    bool dead_letter = false;
+  };
+
+  void drain(Instant now);
+  void finish_drain(Instant now);
+  void advanced(SlotId slot, PartitionState& partition, Instant now);
+  void start_reading(SlotId slot, PartitionState& partition);
+  void proven(SlotId slot, PartitionState& partition);
+  void unproven(SlotId slot, PartitionState& partition, std::string_view why);
+  void gap(SlotId slot, PartitionState& partition, const std::string& what, Offset low,
+           Instant now);
+  void apply_end(SlotId slot, PartitionState& partition, Instant now);
+  void acknowledge(EntryId id, Instant now);
+  void answered(EntryId id);
+  void maybe_commit(Instant now);
+  void release_entry(std::uint64_t id) { free_entries_.push_back(static_cast<EntryId>(id)); }
+  PartitionState& at(SlotId slot) { return partitions_.at(slot); }
+  void emit(Command command) { commands_.push_back(std::move(command)); }
+
+  // Constant after construction.
+  const ShardLimits limits_;
+  const OnError on_error_;
+  const OnGap on_gap_;
+
+  State state_ = State::kRunning;
+  std::map<SlotId, PartitionState> partitions_;
+  std::vector<Entry> entries_;
+  std::vector<EntryId> free_entries_;
+  std::vector<SlotId> touched_;  // partitions whose prefix moved since collect_released()
+  std::vector<Released> released_;
+  std::vector<Command> commands_;
+
+  std::uint64_t era_ = 0;
+  std::uint64_t in_flight_bytes_ = 0;
+  std::size_t outstanding_ = 0;  // begun and not acknowledged
+  std::size_t unanswered_ = 0;   // in the sink
+  int isolating_ = 0;            // partitions with isolate_until
+  bool new_sink_ = false;
+  bool sink_down_ = false;       // no sink until sink_ready()
+
+  Duration backoff_{0};
+  Instant not_before_;           // no polling before: back-off after an undelivered record
+  Instant next_commit_;
+  Instant stop_deadline_;
+  Instant deadline_;
+  std::uint64_t since_commit_ = 0;
+  bool committing_ = false;
+  std::vector<PositionUpdate> in_commit_;
+  bool group_committing_ = false;
+  std::optional<Error> store_error_;
+};
+
+}  // namespace drawbridge
