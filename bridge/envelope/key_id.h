@@ -30,8 +30,8 @@ Result<KeyId> key_id_of(Suite suite, const SecretBytes& dek);
 // appears in clear in values and in key stores' logs.
 using SubjectReference = std::array<std::uint8_t, format::kSubjectReferenceBytes>;
 
-// HMAC-SHA-256(key, subject), its first 16 bytes. `key` is a named key of the dataset, at least 16
-// bytes. Errors: kInvalid, a short key; kInternal.
+// HMAC-SHA-256(key, subject), its first 16 bytes. `key` is a named key of the dataset, 16 to
+// 64 bytes. Errors: kInvalid, a key of another length; kInternal.
 Result<SubjectReference> subject_reference(const SecretBytes& key, ByteView subject);
 
 }  // namespace drawbridge
