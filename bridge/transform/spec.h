@@ -18,24 +18,26 @@ namespace drawbridge {
 
 enum class FieldType : std::uint8_t {
   kString,
-  kInteger,   // with min/max
+  kInteger,  // with min/max
   kBool,
-  kDuration,  // "250ms", "1s", "10m", "24h" -> milliseconds
-  kSize,      // "64MiB", "1GB", 1000 -> bytes
-  kChoice,    // one of `choices`
-  kList,      // of strings
-  kKeyDomain, // a name under key_domains
+  kDuration,   // "250ms", "1s", "10m", "24h" -> milliseconds
+  kSize,       // "64MiB", "1GB", 1000 -> bytes
+  kChoice,     // one of `choices`
+  kList,       // of strings
+  kKeyDomain,  // a name under key_domains
 };
 
 struct FieldSpec {
   std::string name;
   FieldType type = FieldType::kString;
-  std::string summary;                  // one line for the reference page
-  std::optional<std::string> fallback;  // default as written in YAML; nullopt and required: no default
+  std::string summary;  // one line for the reference page
+  // The default as written in YAML; nullopt: none, and FieldValues::has() says if it was written.
+  std::optional<std::string> fallback;
   bool required = false;
   std::vector<std::string> choices;
   std::int64_t least = 0;
   std::int64_t most = INT64_MAX;
+  bool names_key_domains = false;  // kList: each string is a name under key_domains
 };
 
 // Checked values of a spec's fields, defaults filled in.
@@ -43,9 +45,13 @@ class FieldValues {
  public:
   using Value = std::variant<std::string, std::int64_t, bool, std::vector<std::string>>;
 
-  void set(std::string name, Value value) { values_.insert_or_assign(std::move(name), std::move(value)); }
+  void set(std::string name, Value value) {
+    values_.insert_or_assign(std::move(name), std::move(value));
+  }
   [[nodiscard]] bool has(std::string_view name) const { return values_.contains(name); }
-  [[nodiscard]] const std::string& text(std::string_view name) const { return get<std::string>(name); }
+  [[nodiscard]] const std::string& text(std::string_view name) const {
+    return get<std::string>(name);
+  }
   [[nodiscard]] std::int64_t number(std::string_view name) const { return get<std::int64_t>(name); }
   [[nodiscard]] bool flag(std::string_view name) const { return get<bool>(name); }
   [[nodiscard]] const std::vector<std::string>& list(std::string_view name) const {
@@ -78,6 +84,12 @@ struct TransformSpec {
   std::function<Result<void>(const FieldValues&)> validate;
   // Called once per shard. Never blocks on a key store.
   std::function<Result<std::unique_ptr<Transform>>(const FieldValues&, KeyService&)> make;
+};
+
+// One transform of a pipeline as it is configured. The spec belongs to the catalogue.
+struct TransformStep {
+  const TransformSpec* spec = nullptr;
+  FieldValues values;
 };
 
 // The explicit catalogue of what can stand in a chain. A duplicate name is an error at start-up.

@@ -36,6 +36,8 @@ class Outcome {
   static Outcome keep() { return {Kind::kKeep, {ErrorCode::kInternal, {}}}; }
   static Outcome drop() { return {Kind::kDrop, {ErrorCode::kInternal, {}}}; }
   static Outcome wait() { return {Kind::kWait, {ErrorCode::kKeyUnavailable, {}}}; }
+  // Waits whatever the error's class: the key store fails us, not the record.
+  static Outcome wait(Error error) { return {Kind::kWait, std::move(error)}; }
   // Fails the record or makes the shard wait, as the error's class says.
   static Outcome from(Error error) {
     const bool waits = class_of(error.code) == ErrorClass::kPause;
@@ -58,8 +60,9 @@ class Transform {
   // REQUIRES: on kWait the record is as it was before the call.
   virtual Outcome apply(Record& record, Scratch& scratch) = 0;
 
-  // Called for the records of a batch before any is applied, so that key requests go out together
-  // instead of one round trip each. Only a hint; must not block.
+  // Starts the key requests that this record will need, so that those of a batch go out together
+  // instead of one round trip each. Called for the records behind one that waits; the record is as
+  // it came. Only a hint; must not block.
   virtual void prefetch(const Record& /*record*/, Instant /*now*/) {}
 };
 
