@@ -1,0 +1,16 @@
+"""Real brokers, foreign clients and the bridge itself, for end-to-end tests.
+
+Broker      one KRaft node of a given Kafka version, with its topics, records and segment files
+Toxiproxy   a slow or broken road to a broker
+Bridge      the drawbridge program with a configuration
+RawProducer records that no ordinary client would send
+"""
+
+from .bridge import Bridge, Finished
+from .broker import Broker
+from .raw import RawProducer
+from .records import Record
+from .toxiproxy import Toxiproxy
+from .waiting import wait_until
+
+__all__ = ["Bridge", "Broker", "Finished", "RawProducer", "Record", "Toxiproxy", "wait_until"]
