@@ -2,12 +2,15 @@
 //
 // Asynchronous: a call hands over a batch and returns at once; the callback is called exactly once
 // per batch, on any thread, possibly before the call returns (a local store answers inline).
-// Results stand in the order of the requests. Providers do not cache; KeyCache does.
+// Results stand in the order of the requests. Providers do not cache; KeyCache does. A provider may
+// be called by several threads at once. Its destructor returns when no callback is running any
+// more; callbacks that have not run by then never do.
 //
 // Errors are told apart, because they decide who suffers (the shard waits, or the record fails):
 // kKeyDenied, kKeyDisabled, kKeyThrottled, kKeyUnavailable, kKeyNotFound, kEnvelopeForeign (the
 // KEK reference is not on this domain's allow-list), kEnvelopeTampered (the wrapped key does not
-// open under this context).
+// open under this context), kEnvelopeMalformed (not bytes of this store), kFull (no secure memory
+// left for the answer: the cache makes room and asks again).
 #pragma once
 
 #include <functional>
@@ -45,6 +48,7 @@ struct KeyProviderInfo {
   std::string description;  // for `check` and logs: never a secret
   bool binds_context;       // the store itself enforces the wrap context ("bound by the store");
                             // otherwise it is bound in the wrapped payload
+  bool metered = true;      // calls spend a quota: answers about dead keys are rate-capped
 };
 
 class KeyProvider {
