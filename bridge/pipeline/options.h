@@ -45,7 +45,7 @@ struct TopicCreation {
 
 struct PipelineOptions {
   std::string name;
-  std::string group;  // consumer group on the source; default drawbridge-<pipeline>
+  std::string group;    // consumer group on the source; default drawbridge-<pipeline>
   std::string dataset;  // logical stream name bound into envelopes; default: the pipeline's name
 
   ClusterOptions source;

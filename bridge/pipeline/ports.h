@@ -178,8 +178,8 @@ class Sink {
 };
 
 struct SinkOptions {
-  int max_in_flight = 1;          // requests per connection; see in_flight_limit()
-  bool one_record_a_request = false;  // no batching: to find the record that a broker refuses
+  int max_in_flight = 1;                  // requests per connection; see in_flight_limit()
+  bool one_record_a_request = false;      // no batching: to find the record that a broker refuses
   std::int64_t smallest_limit = 1 << 20;  // least max.message.bytes of the topics: bounds batches
   std::int64_t largest_limit = 1 << 20;   // greatest: bounds one record
   Unsendable unsendable = Unsendable::kStop;

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -45,14 +47,14 @@ struct PartitionStart {
 
 // ---- commands -------------------------------------------------------------------------------
 
-struct AssignCommand {  // (re)assign the source at `start`; answered by assigned()
+struct AssignCommand {  // (re)assign the source at `start`
   SlotId slot;
   Offset start;
 };
 struct QueryRangeCommand {  // ask for the log's range; answered by range()
   SlotId slot;
 };
-struct PurgeCommand {};  // take back what the sink has not sent
+struct PurgeCommand {};    // take back what the sink has not sent
 struct NewSinkCommand {};  // destroy the sink and make one with the current options
 struct PositionUpdate {
   SlotId slot;
@@ -74,19 +76,19 @@ struct FailCommand {  // the pipeline fails
 };
 struct StoppedCommand {};  // drained and committed
 
-using Command = std::variant<AssignCommand, QueryRangeCommand, PurgeCommand, NewSinkCommand,
-                             CommitCommand, GroupCommitCommand, NoticeCommand, FailCommand,
-                             StoppedCommand>;
+using Command =
+    std::variant<AssignCommand, QueryRangeCommand, PurgeCommand, NewSinkCommand, CommitCommand,
+                 GroupCommitCommand, NoticeCommand, FailCommand, StoppedCommand>;
 
 class ShardCore {
  public:
   enum class State : std::uint8_t { kRunning, kDraining, kStopping, kStopped, kFailed };
   enum class Admission : std::uint8_t {
-    kProcess,  // begin() it
-    kSkip,     // already copied, or from before a rewind
-    kVerify,   // it is the witness: compare with verify(), do not send
+    kProcess,    // run its transforms, then reserve(), send, begin()
+    kSkip,       // already copied, or from before a rewind
+    kVerify,     // it is the witness: compare with verify(), do not send
+    kCondemned,  // the target refused it alone: condemned() goes to the failure policy
   };
-  enum class Disposition : std::uint8_t { kDeadLetter, kDrop, kStop };
 
   struct Released {
     EntryId entry;
@@ -94,17 +96,16 @@ class ShardCore {
     bool newest;  // the last one of its partition in this round: its witness is wanted
   };
 
-  ShardCore(const ShardLimits& limits, OnError on_error, OnGap on_gap, Instant now);
+  ShardCore(const ShardLimits& limits, OnGap on_gap, Instant now);
 
   // ---- partitions ----
   void add(SlotId slot, const PartitionStart& start, Instant now);
-  void assigned(SlotId slot);  // the source was (re)assigned
   // Something hints that the topic is not the one that was read.
   void suspect(SlotId slot, Instant now);
   void range(SlotId slot, Offset low, Offset high, Instant now);
   void range_failed(SlotId slot, const Error& error, Instant now);
-  void out_of_range(SlotId slot, Instant now);
-  void end_of_partition(SlotId slot, Offset offset, Instant now);
+  void out_of_range(SlotId slot, std::uint64_t era, Instant now);
+  void end_of_partition(SlotId slot, Offset offset, std::uint64_t era, Instant now);
 
   // ---- polling ----
   [[nodiscard]] bool may_poll() const;
@@ -116,27 +117,27 @@ class ShardCore {
   // ---- records ----
   Admission admit(SlotId slot, Offset offset, std::uint64_t era, Instant now);
   void verify(SlotId slot, const Witness& seen, Instant now);
-  [[nodiscard]] bool may_send() const;  // false while draining, or isolating with one in flight
+  [[nodiscard]] const Error& condemned(SlotId slot) const;
+  // False while draining, without a sink, or isolating with a record unanswered.
+  [[nodiscard]] bool may_send() const;
   [[nodiscard]] bool isolating() const { return isolating_ > 0; }
-  EntryId begin(SlotId slot, Offset offset);
-  void drop(EntryId entry);
-  void sent(EntryId entry);
-  void dead_letter_sent(EntryId entry);
-  // A record failed by itself: a transform's error, refused by the client library, or refused
-  // alone by the broker. kStop has issued a FailCommand already.
-  Disposition fail_record(EntryId entry, const Error& error, Instant now);
+  // A number for a record that is about to be handed to a sink; it is the delivery's cookie.
+  EntryId reserve();
+  void unreserve(EntryId entry) { free_entries_.push_back(entry); }
+  // The sink took it (`dead_letter`: in its dead-letter form). REQUIRES: rising offsets.
+  void begin(EntryId entry, SlotId slot, Offset offset, bool dead_letter = false);
+  // Deliberately not copied: acknowledged at once. Takes no reservation.
+  EntryId drop(SlotId slot, Offset offset, Instant now);
   void delivered(EntryId entry, Instant now);
-  // What to do with a record that was not delivered: kDeadLetter or kDrop when it was refused
-  // alone and the policy says so (the entry is still open); nullopt when the core deals with it.
-  std::optional<Disposition> undelivered(EntryId entry, const Error& error, Instant now);
+  void undelivered(EntryId entry, const Error& error, Instant now);
   // Entries whose records are done with, in order; their memory may go after their witness was
   // taken. The vector is valid until the next call.
   const std::vector<Released>& collect_released();
   void witness(SlotId slot, const Witness& witness);
 
   // ---- sink, store, group ----
-  void sink_lost(Instant now);   // fatal: what was sent has no answer any more
-  void sink_ready();             // a NewSinkCommand was carried out
+  void sink_lost(Instant now);      // fatal: what was sent has no answer any more
+  void sink_ready();                // a NewSinkCommand was carried out
   void want_new_sink(Instant now);  // its options changed: drain, then replace
   void committed(const Result<void>& result, Instant now);
   void group_committed(const std::vector<std::pair<SlotId, Offset>>& offsets, bool ok);
@@ -145,7 +146,7 @@ class ShardCore {
 
   // ---- life ----
   void tick(Instant now);
-  [[nodiscard]] Instant deadline() const { return deadline_; }  // tick() again by then
+  [[nodiscard]] Instant deadline() const;  // tick() again by then
   void stop(Instant now, Duration drain);
   void fail(Error error);
   std::vector<Command> take_commands();
@@ -163,30 +164,31 @@ class ShardCore {
   [[nodiscard]] bool has_work() const { return outstanding_ > 0; }
 
  private:
-  enum class Phase : std::uint8_t { kStarting, kVerifying, kActive };
+  enum class Phase : std::uint8_t { kQuerying, kVerifying, kActive };
 
-  struct PartitionState {
-    explicit PartitionState(Offset start) : tracker(start) {}
+  struct Partition {
+    explicit Partition(Offset start) : tracker(start) {}
 
-    Phase phase = Phase::kStarting;
+    Phase phase = Phase::kActive;
     bool fresh = false;
-    bool querying = false;             // a range was asked for
-    bool suspected = false;            // verify again after the drain
-    bool rewind = false;               // assign again after the drain
-    bool unproven_said = false;
-    bool foreign_group_said = false;
+    bool suspected = false;  // verify again after the drain
+    bool mismatch = false;   // the witness's place holds another record
     AckTracker tracker;
-    std::optional<Witness> witness;    // of the record before tracker.committable()
-    Offset expected;                   // offsets only rise: the next one is this or above
+    std::optional<Witness> witness;  // of the newest record before tracker.committable()
+    Offset expected;                 // offsets only rise: the next record is this one or later
     std::uint64_t valid_from_era = 0;
-    std::optional<Offset> isolate_until;  // refused up to here
+    std::optional<Offset> isolate_until;  // refused in a batch up to here
+    std::optional<std::pair<Offset, Error>> condemned;
     std::optional<Offset> end_seen;
+    bool touched = false;  // in touched_
 
+    bool unsaved = false;  // differs from what is durable
     Offset durable;
-    bool unsaved = false;              // differs from what is durable
     std::optional<Offset> group_committed;
     std::optional<Offset> group_pending;
     Instant group_time;
+    bool unproven_said = false;
+    bool foreign_group_said = false;
   };
 
   struct Entry {
@@ -194,53 +196,61 @@ class ShardCore {
     AckTracker::Slot tracked = 0;
     Offset offset;
     bool in_sink = false;
+    bool acknowledged = false;
     bool dead_letter = false;
   };
 
-  void drain(Instant now);
+  void drain();
   void finish_drain(Instant now);
-  void advanced(SlotId slot, PartitionState& partition, Instant now);
-  void start_reading(SlotId slot, PartitionState& partition);
-  void proven(SlotId slot, PartitionState& partition);
-  void unproven(SlotId slot, PartitionState& partition, std::string_view why);
-  void gap(SlotId slot, PartitionState& partition, const std::string& what, Offset low,
-           Instant now);
-  void apply_end(SlotId slot, PartitionState& partition, Instant now);
-  void acknowledge(EntryId id, Instant now);
-  void answered(EntryId id);
-  void maybe_commit(Instant now);
-  void release_entry(std::uint64_t id) { free_entries_.push_back(static_cast<EntryId>(id)); }
-  PartitionState& at(SlotId slot) { return partitions_.at(slot); }
+  void back_off(Instant now);
+  void rewind(SlotId slot, Partition& partition);
+  void read_from_position(SlotId slot, Partition& partition, bool verify);
+  void position_moved(SlotId slot, Partition& partition);
+  void apply_end(SlotId slot, Partition& partition);
+  void query_range(SlotId slot, Partition& partition);
+  void unproven(SlotId slot, Partition& partition, std::string_view why);
+  void gap(SlotId slot, Partition& partition, const std::string& what, Offset low);
+  void acknowledge(EntryId id);
+  void track(EntryId id, SlotId slot, Offset offset);
+  bool gather_commit();
+  void refresh_group(Instant now);
+  Partition& at(SlotId slot) { return *partitions_[slot]; }
+  [[nodiscard]] const Partition& at(SlotId slot) const { return *partitions_[slot]; }
   void emit(Command command) { commands_.push_back(std::move(command)); }
+  void notice(Level level, SlotId slot, std::string text);
+  [[nodiscard]] bool alive() const {
+    return state_ == State::kRunning || state_ == State::kDraining;
+  }
 
   // Constant after construction.
   const ShardLimits limits_;
-  const OnError on_error_;
   const OnGap on_gap_;
 
   State state_ = State::kRunning;
-  std::map<SlotId, PartitionState> partitions_;
+  std::vector<std::unique_ptr<Partition>> partitions_;  // by slot; null where not ours
   std::vector<Entry> entries_;
   std::vector<EntryId> free_entries_;
   std::vector<SlotId> touched_;  // partitions whose prefix moved since collect_released()
   std::vector<Released> released_;
+  std::vector<Released> forgotten_;  // dropped by a rewind: released with the next round
   std::vector<Command> commands_;
 
   std::uint64_t era_ = 0;
   std::uint64_t in_flight_bytes_ = 0;
   std::size_t outstanding_ = 0;  // begun and not acknowledged
-  std::size_t unanswered_ = 0;   // in the sink
+  std::size_t unanswered_ = 0;   // in a sink
   int isolating_ = 0;            // partitions with isolate_until
-  bool new_sink_ = false;
-  bool sink_down_ = false;       // no sink until sink_ready()
+  bool new_sink_ = false;        // wanted after the drain
+  bool sink_down_ = false;       // none until sink_ready()
 
   Duration backoff_{0};
-  Instant not_before_;           // no polling before: back-off after an undelivered record
+  Instant not_before_;  // the drain does not end before: back-off
   Instant next_commit_;
+  Instant next_group_refresh_;
   Instant stop_deadline_;
-  Instant deadline_;
   std::uint64_t since_commit_ = 0;
   bool committing_ = false;
+  bool final_commit_ = false;
   std::vector<PositionUpdate> in_commit_;
   bool group_committing_ = false;
   std::optional<Error> store_error_;

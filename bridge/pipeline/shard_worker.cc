@@ -1,0 +1,642 @@
+#include "bridge/pipeline/shard_worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "bridge/base/log.h"
+#include "bridge/pipeline/dead_letter.h"
+#include "bridge/pipeline/partitioner.h"
+
+namespace drawbridge {
+namespace {
+
+// What a record costs beside its payload: the client's consumed message, produced message and
+// delivery report.
+constexpr std::size_t kRecordOverhead = 768;
+// A batch pins the fetch responses that its records came in, however few it holds of them.
+constexpr std::size_t kLeastBatchCharge = 64 * 1024;
+constexpr Duration kRetry = std::chrono::milliseconds(50);
+constexpr Duration kRangeTimeout = std::chrono::seconds(10);
+constexpr Duration kPublishInterval = std::chrono::seconds(1);
+constexpr Duration kForever = std::chrono::hours(24);
+
+template <typename... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+}  // namespace
+
+ShardLimits shard_limits(const PipelineOptions& options) {
+  ShardLimits limits;
+  const std::uint32_t shards = std::max(options.shards, 1U);
+  limits.in_flight_bytes = std::max<std::uint64_t>(options.max_in_flight_bytes / shards, 1);
+  limits.in_flight_records = std::max<std::uint64_t>(options.max_in_flight_records / shards, 1);
+  limits.checkpoint_interval = options.checkpoint_interval;
+  limits.checkpoint_records = options.checkpoint_records;
+  return limits;
+}
+
+ShardWorker::ShardWorker(ShardDependencies dependencies, const SinkOptions& sink)
+    : deps_(std::move(dependencies)),
+      sink_options_(sink),
+      core_(shard_limits(deps_.options), deps_.options.on_gap, deps_.clock.now()),
+      hash_seed_(deps_.store.hash_seed()),
+      retry_at_(deps_.clock.now() + kForever),
+      publish_at_(deps_.clock.now()) {
+  make_sinks();
+}
+
+ShardWorker::~ShardWorker() {
+  // Sinks first: they view what the batches own.
+  sink_.reset();
+  dead_letter_sink_.reset();
+}
+
+void ShardWorker::post(ShardMessage message) {
+  {
+    const std::lock_guard lock(mailbox_mutex_);
+    mailbox_.push_back(std::move(message));
+  }
+  deps_.waker.wake();
+}
+
+bool ShardWorker::finished() const {
+  return core_.state() == ShardCore::State::kStopped || core_.state() == ShardCore::State::kFailed;
+}
+
+void ShardWorker::run() {
+  while (!finished()) {
+    const Instant next = step();
+    const Instant now = deps_.clock.now();
+    if (next > now) deps_.waker.wait(next - now);
+  }
+}
+
+Instant ShardWorker::step() {
+  const Instant now = deps_.clock.now();
+  retry_at_ = now + kForever;
+  handle_messages(now);
+  take_deliveries(now);
+  release(now);
+  core_.tick(now);
+  carry_out(now);
+  const bool more = work(now);
+  carry_out(now);
+  release(now);
+  if (now >= publish_at_) publish(now);
+  check_goals();
+  if (finished() || more) return now;
+  return std::min({core_.deadline(), retry_at_, publish_at_});
+}
+
+// ---- messages -------------------------------------------------------------------------------
+
+void ShardWorker::handle_messages(Instant now) {
+  std::vector<ShardMessage> messages;
+  {
+    const std::lock_guard lock(mailbox_mutex_);
+    messages.swap(mailbox_);
+  }
+  for (ShardMessage& message : messages) {
+    std::visit(
+        Overloaded{
+            [&](AddPartitionMessage& add) { handle(add, now); },
+            [&](RouteMessage& route) { partitions_[route.slot]->route = std::move(route.route); },
+            [&](SuspectMessage& suspect) {
+              log(Level::kInfo, "looking again at what was copied",
+                  {{"pipeline", deps_.options.name},
+                   {"topic", partitions_[suspect.slot]->at.topic},
+                   {"partition", partitions_[suspect.slot]->at.partition.value},
+                   {"reason", suspect.why}});
+              core_.suspect(suspect.slot, now);
+            },
+            [&](SinkMessage& sink) {
+              sink_options_ = sink.options;
+              core_.want_new_sink(now);
+            },
+            [&](GroupCommittedMessage& done) {
+              if (done.error) {
+                log_folded(Level::kWarning, "commit to the consumer group failed, will be repeated",
+                           {{"pipeline", deps_.options.name}, {"error", done.error->message}});
+              }
+              core_.group_committed(done.offsets, !done.error);
+            },
+            [&](GroupSeenMessage& seen) { core_.group_seen(seen.slot, seen.offset); },
+            [&](StopMessage& stop) { core_.stop(now, stop.drain); },
+        },
+        message);
+  }
+}
+
+void ShardWorker::handle(AddPartitionMessage& message, Instant now) {
+  if (message.slot >= partitions_.size()) partitions_.resize(message.slot + 1);
+  if (message.goal) {
+    goals_open_ = true;
+    caught_up_said_ = false;
+  }
+  partitions_[message.slot] =
+      PartitionInfo{std::move(message.at), std::move(message.route), message.goal};
+  core_.add(message.slot, message.start, now);
+}
+
+void ShardWorker::check_goals() {
+  if (!goals_open_ || caught_up_said_ || hand_.batch != nullptr) return;
+  for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
+    const auto& partition = partitions_[slot];
+    if (partition && partition->goal && core_.position(slot) < *partition->goal) return;
+  }
+  caught_up_said_ = true;
+  deps_.listener.on_caught_up(deps_.shard);
+}
+
+// ---- deliveries -----------------------------------------------------------------------------
+
+void ShardWorker::take_deliveries(Instant now) {
+  take_deliveries(sink_, now);
+  take_deliveries(dead_letter_sink_, now);
+}
+
+void ShardWorker::take_deliveries(std::unique_ptr<Sink>& sink, Instant now) {
+  if (!sink) return;
+  deliveries_.clear();
+  sink->poll(deliveries_);
+  std::uint64_t bytes = 0;
+  std::uint64_t count = 0;
+  for (const Delivery& delivery : deliveries_) {
+    const auto entry = static_cast<EntryId>(delivery.cookie);
+    if (delivery.delivered) {
+      ++count;
+      bytes += in_flight_[entry].bytes;
+      core_.delivered(entry, now);
+    } else {
+      core_.undelivered(entry, delivery.error, now);
+    }
+  }
+  stats_.delivered.fetch_add(count, std::memory_order_relaxed);
+  stats_.delivered_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  if (const auto fatal = sink->fatal()) lose_sinks(*fatal, now);
+}
+
+void ShardWorker::lose_sinks(const Error& error, Instant now) {
+  log(Level::kWarning, "the producer became unusable; making a new one from the last position",
+      {{"pipeline", deps_.options.name}, {"shard", deps_.shard}, {"error", error.message}});
+  sink_.reset();
+  dead_letter_sink_.reset();
+  core_.sink_lost(now);
+}
+
+void ShardWorker::release(Instant /*now*/) {
+  for (const ShardCore::Released& released : core_.collect_released()) {
+    const InFlight& done = in_flight_[released.entry];
+    if (released.newest) {
+      Record& record = done.batch->records[done.index];
+      record.key = done.key;
+      record.value = done.value;
+      core_.witness(released.slot, witness_of(record, hash_seed_));
+    }
+    let_go(done.batch);
+  }
+}
+
+void ShardWorker::let_go(Batch* batch) {
+  if (--batch->unreleased == 0 && batch != hand_.batch) recycle(batch);
+}
+
+void ShardWorker::recycle(Batch* batch) {
+  core_.discharge(batch->charged_bytes);
+  batch->clear();
+  free_batches_.push_back(batch);
+}
+
+// ---- commands -------------------------------------------------------------------------------
+
+void ShardWorker::carry_out(Instant now) {
+  for (auto commands = core_.take_commands(); !commands.empty(); commands = core_.take_commands()) {
+    for (const Command& command : commands) {
+      std::visit(Overloaded{
+                     [&](const AssignCommand& assign) {
+                       const auto done = deps_.source.assign(
+                           {deps_.shard, assign.slot, partitions_[assign.slot]->at, assign.start});
+                       if (!done) core_.fail(done.error());
+                     },
+                     [&](const QueryRangeCommand& query) {
+                       const auto range =
+                           deps_.source.watermarks(partitions_[query.slot]->at, kRangeTimeout);
+                       if (range) {
+                         core_.range(query.slot, range->low, range->high, now);
+                       } else {
+                         core_.range_failed(query.slot, range.error(), now);
+                       }
+                     },
+                     [&](const PurgeCommand&) {
+                       if (sink_) sink_->purge();
+                     },
+                     [&](const NewSinkCommand&) { make_sinks(); },
+                     [&](const CommitCommand& commit) { save(commit, now); },
+                     [&](const GroupCommitCommand& commit) {
+                       std::vector<std::pair<TopicPartition, Offset>> offsets;
+                       offsets.reserve(commit.offsets.size());
+                       for (const auto& [slot, offset] : commit.offsets) {
+                         offsets.emplace_back(partitions_[slot]->at, offset);
+                       }
+                       deps_.source.commit(std::move(offsets));
+                     },
+                     [&](const NoticeCommand& notice) { say(notice); },
+                     [&](const FailCommand& failed) {
+                       deps_.listener.on_failed(deps_.shard, failed.error);
+                     },
+                     [&](const StoppedCommand&) { deps_.listener.on_stopped(deps_.shard); },
+                 },
+                 command);
+    }
+  }
+}
+
+void ShardWorker::make_sinks() {
+  sink_.reset();
+  dead_letter_sink_.reset();
+  auto sink = deps_.target.make_sink(sink_options_, deps_.waker);
+  if (sink && deps_.dead_letter_target != nullptr) {
+    SinkOptions options = sink_options_;
+    options.max_in_flight = 1;
+    auto dead = deps_.dead_letter_target->make_sink(options, deps_.waker);
+    if (!dead) {
+      core_.fail(dead.error());
+      return;
+    }
+    dead_letter_sink_ = std::move(*dead);
+  }
+  if (!sink) {
+    core_.fail(sink.error());
+    return;
+  }
+  sink_ = std::move(*sink);
+  core_.sink_ready();
+}
+
+void ShardWorker::save(const CommitCommand& command, Instant now) {
+  std::vector<CheckpointEntry> entries;
+  entries.reserve(command.positions.size());
+  const WallMillis wall = deps_.clock.wall();
+  for (const PositionUpdate& update : command.positions) {
+    Checkpoint checkpoint = update.checkpoint;
+    checkpoint.saved_at = wall;
+    entries.push_back(
+        {{deps_.options.name, deps_.cluster_id, partitions_[update.slot]->at}, checkpoint});
+  }
+  const auto saved = deps_.store.save(entries);
+  if (!saved) {
+    log_folded(Level::kError, "checkpoint not saved, the shard waits",
+               {{"pipeline", deps_.options.name}, {"error", explain(saved.error())}});
+  }
+  stats_.store_failing.store(!saved, std::memory_order_relaxed);
+  core_.committed(saved, now);
+}
+
+void ShardWorker::say(const NoticeCommand& notice) const {
+  const auto& partition = partitions_[notice.slot];
+  log_folded(notice.level, notice.text,
+             {{"pipeline", deps_.options.name},
+              {"topic", partition->at.topic},
+              {"partition", partition->at.partition.value}});
+}
+
+// ---- records --------------------------------------------------------------------------------
+
+Batch& ShardWorker::fresh_batch() {
+  if (free_batches_.empty()) {
+    batches_.push_back(std::make_unique<Batch>());
+    free_batches_.push_back(batches_.back().get());
+  }
+  Batch& batch = *free_batches_.back();
+  free_batches_.pop_back();
+  return batch;
+}
+
+// Works on the batch in hand, or takes one. True: there may be more to do at once.
+bool ShardWorker::work(Instant now) {
+  if (hand_.batch == nullptr) {
+    if (!core_.may_poll()) return false;
+    Batch& batch = fresh_batch();
+    deps_.source.feed(deps_.shard).poll(batch, kBatchRecords);
+    if (batch.size == 0 && batch.events.empty()) {
+      recycle(&batch);
+      return false;
+    }
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < batch.size; ++i) bytes += payload_bytes(batch.records[i]);
+    batch.charged_bytes = std::max(bytes + batch.size * kRecordOverhead, kLeastBatchCharge);
+    batch.unreleased = batch.size;
+    core_.charge(batch.charged_bytes);
+    stats_.consumed.fetch_add(batch.size, std::memory_order_relaxed);
+    hand_ = Hand{};
+    hand_.batch = &batch;
+    hand_.era = core_.era();
+    if (!deps_.chain.empty()) {
+      for (std::size_t i = 0; i < batch.size; ++i) deps_.chain.prefetch(batch.records[i], now);
+    }
+  }
+  while (hand_.index < hand_.batch->size) {
+    if (finished() || core_.state() == ShardCore::State::kStopping) return false;
+    if (work_record(hand_.batch->records[hand_.index], now) == Progress::kBlocked) return false;
+  }
+  handle_events(now);
+  Batch* done = std::exchange(hand_.batch, nullptr);
+  if (done->unreleased == 0) recycle(done);
+  return true;
+}
+
+void ShardWorker::handle_events(Instant now) {
+  for (const FeedEvent& event : hand_.batch->events) {
+    if (event.slot >= partitions_.size() || !partitions_[event.slot]) continue;
+    switch (event.kind) {
+      case FeedEvent::Kind::kEnd:
+        core_.end_of_partition(event.slot, event.offset, hand_.era, now);
+        break;
+      case FeedEvent::Kind::kOutOfRange:
+        core_.out_of_range(event.slot, hand_.era, now);
+        break;
+      case FeedEvent::Kind::kUnknownTopic:
+        log_folded(
+            Level::kWarning, "the source topic is gone; its partition is looked at again",
+            {{"pipeline", deps_.options.name}, {"topic", partitions_[event.slot]->at.topic}});
+        core_.suspect(event.slot, now);
+        break;
+      case FeedEvent::Kind::kError: {
+        const auto& at = partitions_[event.slot]->at;
+        log_folded(Level::kWarning, "fetching reports an error",
+                   {{"pipeline", deps_.options.name},
+                    {"topic", at.topic},
+                    {"partition", at.partition.value},
+                    {"error", event.error.message}});
+        const ErrorClass error_class = class_of(event.error.code);
+        if (error_class == ErrorClass::kPipeline || error_class == ErrorClass::kStop ||
+            event.error.code == ErrorCode::kAuthorization) {
+          core_.fail(event.error);
+        }
+        break;
+      }
+    }
+  }
+}
+
+void ShardWorker::next_record() {
+  ++hand_.index;
+  hand_.started = false;
+  hand_.next = 0;
+  hand_.ready = false;
+  hand_.failure.reset();
+  hand_.dead_letter.reset();
+  hand_.sealed = false;
+}
+
+void ShardWorker::skip_record() {
+  --hand_.batch->unreleased;
+  next_record();
+}
+
+ShardWorker::Progress ShardWorker::work_record(Record& record, Instant now) {
+  switch (core_.admit(record.slot, record.offset, hand_.era, now)) {
+    case ShardCore::Admission::kSkip:
+      skip_record();
+      return Progress::kDone;
+    case ShardCore::Admission::kVerify:
+      core_.verify(record.slot, witness_of(record, hash_seed_), now);
+      skip_record();
+      return Progress::kDone;
+    case ShardCore::Admission::kCondemned:
+      if (!hand_.failure) {
+        hand_.failure = core_.condemned(record.slot);
+        hand_.failed_in = "target";
+      }
+      break;
+    case ShardCore::Admission::kProcess:
+      break;
+  }
+  if (!core_.may_send()) return Progress::kBlocked;
+  if (!hand_.started) {
+    hand_.started = true;
+    hand_.key = record.key;
+    hand_.value = record.value;
+  }
+  if (!hand_.failure && !hand_.ready && apply_chain(record, now) == Progress::kBlocked) {
+    return Progress::kBlocked;
+  }
+  if (!hand_.started) return Progress::kDone;  // dropped by a transform
+  if (!hand_.failure && send(record, now) == Progress::kBlocked) return Progress::kBlocked;
+  if (hand_.failure) return fail_record(record, now);
+  return Progress::kDone;
+}
+
+ShardWorker::Progress ShardWorker::apply_chain(Record& record, Instant now) {
+  record.target_topic = partitions_[record.slot]->route.target_topic;
+  Scratch scratch{hand_.batch->arena, now};
+  const Outcome outcome = deps_.chain.apply(record, scratch, hand_.next);
+  const bool waits = outcome.kind() == Outcome::Kind::kWait;
+  if (waits != stats_.waiting_for_keys.load(std::memory_order_relaxed)) {
+    stats_.waiting_for_keys.store(waits, std::memory_order_relaxed);
+  }
+  switch (outcome.kind()) {
+    case Outcome::Kind::kKeep:
+      hand_.ready = true;
+      return Progress::kDone;
+    case Outcome::Kind::kDrop:
+      remember(core_.drop(record.slot, record.offset, now), 0);
+      stats_.dropped.fetch_add(1, std::memory_order_relaxed);
+      next_record();
+      return Progress::kDone;
+    case Outcome::Kind::kWait:
+      retry_at_ = std::min(retry_at_, now + kRetry);
+      if (!outcome.error().message.empty()) {
+        log_folded(Level::kWarning, "waiting for a key store",
+                   {{"pipeline", deps_.options.name},
+                    {"transform", deps_.chain.describe(hand_.next)},
+                    {"error", explain(outcome.error())}});
+      }
+      return Progress::kBlocked;
+    case Outcome::Kind::kFail:
+      hand_.failure = outcome.error();
+      hand_.failed_in = deps_.chain.describe(hand_.next);
+      return Progress::kDone;
+  }
+  return Progress::kDone;
+}
+
+Result<std::int32_t> ShardWorker::target_partition(const Record& record,
+                                                   const PartitionInfo& info) const {
+  const std::int32_t count = info.route.target_partitions;
+  if (record.partition.value < count) return record.partition.value;
+  if (deps_.options.partitions == PartitionPolicy::kError || count <= 0) {
+    return fail(ErrorCode::kPartition,
+                "topic {} on the target has {} partitions and the record is of partition {}",
+                info.route.target_topic, count, record.partition.value);
+  }
+  if (record.key) return partition_for_key(*record.key, count);
+  return record.partition.value % count;
+}
+
+void ShardWorker::remember(EntryId entry, std::size_t bytes) {
+  if (entry >= in_flight_.size()) in_flight_.resize(entry + 1);
+  in_flight_[entry] = InFlight{hand_.batch, static_cast<std::uint32_t>(hand_.index), hand_.key,
+                               hand_.value, static_cast<std::uint32_t>(bytes)};
+}
+
+ShardWorker::Progress ShardWorker::send(Record& record, Instant now) {
+  const PartitionInfo& info = *partitions_[record.slot];
+  if (!record.target_partition) {
+    const auto partition = target_partition(record, info);
+    if (!partition) {
+      hand_.failure = partition.error();
+      hand_.failed_in = "partitions";
+      return Progress::kDone;
+    }
+    record.target_partition = Partition{*partition};
+  }
+  const EntryId entry = core_.reserve();
+  const auto sent = sink_->send(record, entry);
+  if (sent && *sent == SendStatus::kAccepted) {
+    remember(entry, payload_bytes(record));
+    core_.begin(entry, record.slot, record.offset);
+    next_record();
+    return Progress::kDone;
+  }
+  core_.unreserve(entry);
+  if (sent) {  // the queue is full: deliveries make room
+    retry_at_ = std::min(retry_at_, now + kRetry);
+    return Progress::kBlocked;
+  }
+  switch (class_of(sent.error().code)) {
+    case ErrorClass::kRecord:
+      hand_.failure = sent.error();
+      hand_.failed_in = "target";
+      return Progress::kDone;
+    case ErrorClass::kRetry:
+    case ErrorClass::kPause:
+      if (sent.error().code == ErrorCode::kClientFatal) {
+        lose_sinks(sent.error(), now);
+      } else {
+        log_folded(Level::kWarning, "the record cannot be sent yet",
+                   {{"pipeline", deps_.options.name}, {"error", sent.error().message}});
+      }
+      retry_at_ = std::min(retry_at_, now + kRetry);
+      return Progress::kBlocked;
+    case ErrorClass::kPipeline:
+    case ErrorClass::kStop:
+      core_.fail(sent.error());
+      return Progress::kBlocked;
+  }
+  return Progress::kBlocked;
+}
+
+// ---- failures -------------------------------------------------------------------------------
+
+std::string ShardWorker::where(const Record& record) const {
+  return fmt::format("{}-{}@{}", partitions_[record.slot]->at.topic, record.partition.value,
+                     record.offset.value);
+}
+
+ShardWorker::Progress ShardWorker::fail_record(Record& record, Instant now) {
+  const Error& error = *hand_.failure;
+  const ErrorClass error_class = class_of(error.code);
+  if (error_class == ErrorClass::kPipeline || error_class == ErrorClass::kStop ||
+      deps_.options.on_error == OnError::kStop) {
+    core_.fail(Error{error.code, fmt::format("record {} failed in {}: {}", where(record),
+                                             hand_.failed_in, error.message)});
+    return Progress::kBlocked;
+  }
+  if (deps_.options.on_error == OnError::kDeadLetter) return send_dead_letter(record, now);
+  log_folded(Level::kWarning, "record dropped (on-error: drop)",
+             {{"pipeline", deps_.options.name},
+              {"record", where(record)},
+              {"in", hand_.failed_in},
+              {"code", name_of(error.code)},
+              {"error", error.message}});
+  stats_.failed.fetch_add(1, std::memory_order_relaxed);
+  remember(core_.drop(record.slot, record.offset, now), 0);
+  next_record();
+  return Progress::kDone;
+}
+
+void ShardWorker::build_dead_letter(const Record& record, const PartitionInfo& info) {
+  hand_.dead_letter = std::make_unique<Record>(record);
+  Record& dead = *hand_.dead_letter;
+  dead.key = hand_.key;
+  dead.value = hand_.value;
+  dead.headers.restore();
+  dead.headers.keep_native();
+  dead.target_topic = info.route.dead_letter_topic;
+  dead.target_partition =
+      Partition{record.partition.value % std::max(info.route.dead_letter_partitions, 1)};
+}
+
+ShardWorker::Progress ShardWorker::send_dead_letter(Record& record, Instant now) {
+  const PartitionInfo& info = *partitions_[record.slot];
+  if (!hand_.dead_letter) build_dead_letter(record, info);
+  Record& dead = *hand_.dead_letter;
+  if (!hand_.sealed) {
+    if (deps_.seal) {
+      Scratch scratch{hand_.batch->arena, now};
+      const Outcome outcome = deps_.seal->apply(dead, scratch);
+      if (outcome.kind() == Outcome::Kind::kWait) {
+        retry_at_ = std::min(retry_at_, now + kRetry);
+        log_folded(Level::kWarning, "waiting for a key store to seal a dead letter",
+                   {{"pipeline", deps_.options.name}, {"error", explain(outcome.error())}});
+        return Progress::kBlocked;
+      }
+      if (outcome.kind() != Outcome::Kind::kKeep) {
+        core_.fail(Error{outcome.error().code,
+                         fmt::format("the dead letter for record {} cannot be sealed: {}",
+                                     where(record), outcome.error().message)});
+        return Progress::kBlocked;
+      }
+    }
+    append_dead_letter_headers(dead, deps_.options, hand_.failed_in, *hand_.failure,
+                               hand_.batch->arena);
+    hand_.sealed = true;
+  }
+  const EntryId entry = core_.reserve();
+  const auto sent = dead_letter_sink_->send(dead, entry);
+  if (sent && *sent == SendStatus::kAccepted) {
+    log_folded(Level::kWarning, "record sent to the dead-letter topic",
+               {{"pipeline", deps_.options.name},
+                {"record", where(record)},
+                {"in", hand_.failed_in},
+                {"code", name_of(hand_.failure->code)},
+                {"error", hand_.failure->message}});
+    stats_.failed.fetch_add(1, std::memory_order_relaxed);
+    stats_.dead_letters.fetch_add(1, std::memory_order_relaxed);
+    remember(entry, 0);
+    core_.begin(entry, record.slot, record.offset, true);
+    next_record();
+    return Progress::kDone;
+  }
+  core_.unreserve(entry);
+  retry_at_ = std::min(retry_at_, now + kRetry);
+  if (sent) return Progress::kBlocked;
+  if (sent.error().code == ErrorCode::kClientFatal) {
+    lose_sinks(sent.error(), now);
+  } else if (class_of(sent.error().code) != ErrorClass::kRetry) {
+    core_.fail(Error{sent.error().code, fmt::format("the dead letter for record {} was refused: {}",
+                                                    where(record), sent.error().message)});
+  }
+  return Progress::kBlocked;
+}
+
+// ---- what is shown --------------------------------------------------------------------------
+
+void ShardWorker::publish(Instant now) {
+  publish_at_ = now + kPublishInterval;
+  std::int64_t lag = 0;
+  for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
+    if (!partitions_[slot]) continue;
+    if (const auto marks = deps_.source.cached_watermarks(partitions_[slot]->at)) {
+      lag += std::max<std::int64_t>(0, marks->high.value - core_.position(slot).value);
+    }
+  }
+  stats_.lag.store(lag, std::memory_order_relaxed);
+  stats_.in_flight.store(core_.outstanding(), std::memory_order_relaxed);
+  stats_.in_flight_bytes.store(core_.in_flight_bytes(), std::memory_order_relaxed);
+}
+
+}  // namespace drawbridge
