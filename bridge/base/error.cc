@@ -40,6 +40,8 @@ constexpr std::array kTable{
               "raise the topic's max.message.bytes and the producer's message.max.bytes"},
     ErrorInfo{kBadTimestamp, "bad-timestamp", kRecord, "the target refuses the record's timestamp",
               "raise the topic's message.timestamp.{before,after}.max.ms"},
+    ErrorInfo{kRefused, "refused", kRecord, "the target refuses the record itself",
+              "see the broker's reason: a compacted topic, say, takes no record without a key"},
     ErrorInfo{kUnsendable, "unsendable", kRecord, "the client library cannot express the record",
               "set unsendable: adapt to send the nearest that it can, counted"},
     ErrorInfo{kPartition, "partition", kRecord, "the target topic lacks the source's partition",

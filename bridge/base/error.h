@@ -29,6 +29,7 @@ enum class ErrorCode : std::uint8_t {
   kUnknownTopic,    // the topic or partition does not exist
   kTooLarge,        // the record exceeds the target's limit
   kBadTimestamp,    // the target refuses the record's timestamp
+  kRefused,         // the target refuses the record itself (no key on a compacted topic)
   kUnsendable,      // the client library cannot express the record (timestamp 0, NUL in a name)
   kPartition,       // the target lacks the source's partition and the policy is `error`
   kGap,             // source offsets between the checkpoint and the log are gone

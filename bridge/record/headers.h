@@ -47,6 +47,8 @@ class Headers {
 
   // True when what left equals what came: a sink may pass the native form on.
   [[nodiscard]] bool untouched() const { return !changed_; }
+  // True once the native form has been read, so that views into it may be held.
+  [[nodiscard]] bool decoded() const { return decoded_; }
   [[nodiscard]] void* native() const { return native_; }
 
  private:
