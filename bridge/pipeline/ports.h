@@ -131,6 +131,8 @@ class Source {
 
   // Starts commits to the group; the answer comes as kCommitted.
   virtual void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) = 0;
+  // commit()s without their kCommitted yet.
+  [[nodiscard]] virtual std::size_t commits_pending() const = 0;
   virtual void poll(std::vector<SourceEvent>& out, Duration timeout) = 0;
 
   // From here on the partition's records reach the shard's feed, from `start`, and none that were
@@ -183,6 +185,8 @@ struct SinkOptions {
   std::int64_t smallest_limit = 1 << 20;  // least max.message.bytes of the topics: bounds batches
   std::int64_t largest_limit = 1 << 20;   // greatest: bounds one record
   Unsendable unsendable = Unsendable::kStop;
+
+  bool operator==(const SinkOptions&) const = default;
 };
 
 struct NewTopic {

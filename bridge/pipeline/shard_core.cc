@@ -44,7 +44,11 @@ void ShardCore::read_from_position(SlotId slot, Partition& partition, bool verif
   emit(AssignCommand{slot, verifying ? partition.witness->offset : position});
 }
 
-void ShardCore::suspect(SlotId slot, Instant /*now*/) {
+void ShardCore::suspect(SlotId slot) {
+  if (at(slot).witness) reassign(slot);
+}
+
+void ShardCore::reassign(SlotId slot) {
   if (!alive()) return;
   Partition& partition = at(slot);
   if (partition.phase != Phase::kActive) return;  // being looked at already
@@ -58,13 +62,13 @@ void ShardCore::query_range(SlotId slot, Partition& partition) {
   emit(QueryRangeCommand{slot});
 }
 
-void ShardCore::out_of_range(SlotId slot, std::uint64_t era, Instant now) {
+void ShardCore::out_of_range(SlotId slot, std::uint64_t era) {
   Partition& partition = at(slot);
   if (!alive() || era < partition.valid_from_era || partition.phase == Phase::kQuerying) return;
   // With records in flight, or a witness to look at, go back to a known place first.
   const bool settled = partition.tracker.held() == 0;
   if (partition.phase == Phase::kActive && (!settled || partition.witness)) {
-    suspect(slot, now);
+    reassign(slot);
   } else {
     query_range(slot, partition);
   }
@@ -158,7 +162,7 @@ void ShardCore::end_of_partition(SlotId slot, Offset offset, std::uint64_t era, 
   }
   if (partition.phase != Phase::kActive) return;
   if (offset < position && partition.tracker.held() == 0) {
-    suspect(slot, Instant{});
+    reassign(slot);
     return;
   }
   partition.end_seen = offset;

@@ -100,11 +100,14 @@ class ShardCore {
 
   // ---- partitions ----
   void add(SlotId slot, const PartitionStart& start, Instant now);
-  // Something hints that the topic is not the one that was read.
-  void suspect(SlotId slot, Instant now);
+  // Something hints that the topic is not the one that was read: drain, then verify again. Nothing
+  // to do where nothing was copied.
+  void suspect(SlotId slot);
+  // The source may have lost its place: drain, then assign again.
+  void reassign(SlotId slot);
   void range(SlotId slot, Offset low, Offset high, Instant now);
   void range_failed(SlotId slot, const Error& error, Instant now);
-  void out_of_range(SlotId slot, std::uint64_t era, Instant now);
+  void out_of_range(SlotId slot, std::uint64_t era);
   void end_of_partition(SlotId slot, Offset offset, std::uint64_t era, Instant now);
 
   // ---- polling ----

@@ -109,7 +109,15 @@ void ShardWorker::handle_messages(Instant now) {
                    {"topic", partitions_[suspect.slot]->at.topic},
                    {"partition", partitions_[suspect.slot]->at.partition.value},
                    {"reason", suspect.why}});
-              core_.suspect(suspect.slot, now);
+              core_.suspect(suspect.slot);
+            },
+            [&](ReassignMessage& reassign) {
+              log_folded(Level::kWarning, "assigning a partition again",
+                         {{"pipeline", deps_.options.name},
+                          {"topic", partitions_[reassign.slot]->at.topic},
+                          {"partition", partitions_[reassign.slot]->at.partition.value},
+                          {"reason", reassign.why}});
+              core_.reassign(reassign.slot);
             },
             [&](SinkMessage& sink) {
               sink_options_ = sink.options;
@@ -355,13 +363,13 @@ void ShardWorker::handle_events(Instant now) {
         core_.end_of_partition(event.slot, event.offset, hand_.era, now);
         break;
       case FeedEvent::Kind::kOutOfRange:
-        core_.out_of_range(event.slot, hand_.era, now);
+        core_.out_of_range(event.slot, hand_.era);
         break;
       case FeedEvent::Kind::kUnknownTopic:
         log_folded(
             Level::kWarning, "the source topic is gone; its partition is looked at again",
             {{"pipeline", deps_.options.name}, {"topic", partitions_[event.slot]->at.topic}});
-        core_.suspect(event.slot, now);
+        core_.suspect(event.slot);
         break;
       case FeedEvent::Kind::kError: {
         const auto& at = partitions_[event.slot]->at;

@@ -49,6 +49,10 @@ struct SuspectMessage {
   SlotId slot;
   std::string why;
 };
+struct ReassignMessage {
+  SlotId slot;
+  std::string why;
+};
 struct SinkMessage {  // new options: drain, then replace the sink
   SinkOptions options;
 };
@@ -63,8 +67,9 @@ struct GroupSeenMessage {
 struct StopMessage {
   Duration drain;
 };
-using ShardMessage = std::variant<AddPartitionMessage, RouteMessage, SuspectMessage, SinkMessage,
-                                  GroupCommittedMessage, GroupSeenMessage, StopMessage>;
+using ShardMessage =
+    std::variant<AddPartitionMessage, RouteMessage, SuspectMessage, ReassignMessage, SinkMessage,
+                 GroupCommittedMessage, GroupSeenMessage, StopMessage>;
 
 // What a shard tells the pipeline. Called on the worker's thread; must not block.
 class ShardListener {

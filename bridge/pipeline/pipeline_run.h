@@ -1,0 +1,101 @@
+// One life of a pipeline: from connecting to the last checkpoint. Internal to pipeline/.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bridge/pipeline/pipeline.h"
+#include "bridge/pipeline/start_position.h"
+#include "bridge/pipeline/target_topics.h"
+#include "bridge/pipeline/topic_selector.h"
+
+namespace drawbridge {
+
+class Pipeline::Run final : private ShardListener {
+ public:
+  explicit Run(Pipeline& pipeline);
+  ~Run() override;
+
+  // Connects, discovers, starts the shards. Errors: why the pipeline cannot run.
+  Result<void> begin();
+  // Looks after the shards until asked to stop, caught up, or failed; then drains and joins.
+  Result<void> look_after();
+  // Any thread, once begin() has returned.
+  void add_stats(PipelineStatus& status) const;
+
+ private:
+  struct KnownPartition {
+    SlotId slot = 0;
+    std::uint32_t shard = 0;
+    std::optional<Offset> high;  // the highest end seen
+  };
+  struct KnownTopic {
+    std::string target;
+    std::vector<KnownPartition> partitions;
+    bool missing = false;
+  };
+  struct Shard {
+    std::unique_ptr<Waker> waker;
+    std::unique_ptr<KeyService> keys;
+    std::unique_ptr<ShardWorker> worker;
+    std::thread thread;
+    SinkOptions sink;
+    bool stopped = false;    // guarded by mutex_
+    bool caught_up = false;  // guarded by mutex_
+  };
+
+  void set_failure(const Error& error);
+  void on_failed(std::uint32_t shard, const Error& error) override;
+  void on_stopped(std::uint32_t shard) override;
+  void on_caught_up(std::uint32_t shard) override;
+
+  Result<void> connect();
+  Result<void> check_shards();
+  Result<void> discover(bool at_start);
+  Result<void> discover_topic(const TopicInfo& topic, bool at_start,
+                              std::vector<AddPartitionMessage>& added);
+  Result<void> decide_starts(std::vector<AddPartitionMessage>& added, bool at_start);
+  Result<void> start_workers(std::vector<AddPartitionMessage> added);
+  Result<Route> route_for(const TopicInfo& topic);
+  SinkOptions sink_options(std::uint32_t shard) const;
+  void update_sinks();
+  void suspect(const std::string& topic, const std::string& why);
+  void watch_watermarks();
+  void take_source_events(Duration timeout);
+  void check_group();
+  void report_progress(Instant now);
+  void drain();
+  [[nodiscard]] std::uint32_t shard_of(const TopicPartition& at) const;
+  [[nodiscard]] const KnownPartition* find(const TopicPartition& at) const;
+  [[nodiscard]] std::optional<Error> failure() const;
+
+  Pipeline& pipeline_;
+  const PipelineOptions& options_;
+  std::vector<Shard> shards_;
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<Target> target_;
+  std::unique_ptr<Target> dead_letter_cluster_;  // where it is not the target itself
+  Target* dead_letter_target_ = nullptr;
+  std::unique_ptr<TargetTopics> target_topics_;
+  std::optional<TopicSelector> selector_;
+  std::optional<TopicTemplate> dead_letter_template_;
+  std::string cluster_id_;
+  std::map<TopicPartition, Checkpoint> stored_;
+  bool first_start_ = true;
+  std::map<std::string, KnownTopic> topics_;
+  std::vector<TopicPartition> by_slot_;
+  std::atomic<std::size_t> partition_count_{0};
+  bool running_ = false;
+  std::uint64_t reported_ = 0;
+  Instant reported_at_;
+
+  mutable std::mutex mutex_;
+  std::optional<Error> failure_;  // guarded by mutex_
+};
+
+}  // namespace drawbridge

@@ -1,0 +1,49 @@
+// The target's side of a pipeline's topics: names, existence, creation, growth, limits.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bridge/pipeline/options.h"
+#include "bridge/pipeline/ports.h"
+#include "bridge/pipeline/topic_template.h"
+
+namespace drawbridge {
+
+struct TargetTopic {
+  TopicInfo info;
+  std::int64_t max_message_bytes = 1 << 20;
+};
+
+// Not thread-safe; used by the pipeline's own thread.
+class TargetTopics {
+ public:
+  TargetTopics(const PipelineOptions& options, Source& source, Target& target,
+               TopicTemplate name_template);
+
+  [[nodiscard]] Result<std::string> name_for(const std::string& source_topic) const;
+
+  // Makes sure that the target of a source topic is there, before its first record: creates it or
+  // grows it where create-topics says so. Errors: kUnknownTopic, with what to do; the cluster's.
+  Result<const TargetTopic*> ensure(const TopicInfo& source_topic);
+  // A topic that is only used, not created after a source (a dead-letter topic).
+  Result<TopicInfo> require(Target& cluster, const std::string& name, std::int32_t partitions);
+
+  [[nodiscard]] const std::map<std::string, TargetTopic>& known() const { return topics_; }
+  // Over all known topics: what a batch and a record may weigh.
+  [[nodiscard]] std::int64_t smallest_limit() const;
+  [[nodiscard]] std::int64_t largest_limit() const;
+
+ private:
+  Result<void> create(const TopicInfo& source_topic, const std::string& name);
+  Result<TopicInfo> await(Target& cluster, const std::string& name, std::int32_t partitions) const;
+
+  const PipelineOptions& options_;
+  Source& source_;
+  Target& target_;
+  TopicTemplate template_;
+  std::map<std::string, TargetTopic> topics_;
+};
+
+}  // namespace drawbridge
