@@ -5,7 +5,8 @@ import os
 import confluent_kafka
 import pytest
 
-from harness import wait_until
+from harness import Keyring, Record, wait_until
+from harness.keyring import envelope
 from harness.records import CREATE_TIME, LOG_APPEND_TIME
 
 AWKWARD = [
@@ -141,3 +142,13 @@ def test_clients_stay_behind_the_proxy(own_broker, toxiproxy, unique):
     toxiproxy.enable("kafka", True)
     wait_until(lambda: producer.flush(1) == 0, 20, "the producer to recover")
     assert broker.values(topic) == [b"slow", b"cut"]
+
+
+def test_keyring_seals_what_it_opens(tmp_path):
+    ring, other = Keyring(tmp_path / "a", "dc"), Keyring(tmp_path / "b", "dc")
+    value, headers = ring.seal(b"plain", b"orders", key=b"k")
+    record = Record(0, 0, 0, 0, b"k", value, tuple(headers))
+    assert ring.open(record, b"orders") == b"plain"
+    for reader, dataset in [(other, b"orders"), (ring, b"others")]:
+        with pytest.raises(envelope.Refused, match="tampered"):
+            reader.open(record, dataset)

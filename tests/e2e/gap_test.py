@@ -1,0 +1,86 @@
+"""Records that are gone before they were read: said exactly, and never passed over in silence."""
+
+import pytest
+
+from harness import configuration, pipeline, wait_until
+
+
+def run_config(source, target, unique, topic, on_gap):
+    return configuration(source, target, {
+        unique("p"): pipeline(topic, source={"on-gap": on_gap})})
+
+
+@pytest.mark.parametrize("on_gap", ["stop", "earliest"])
+def test_records_aged_out_since_the_checkpoint(on_gap, source, target, bridge, unique):
+    topic = source.create_topic(unique(on_gap))
+    made = bridge(run_config(source, target, unique, topic, on_gap))
+    source.produce(topic, [b"%d" % i for i in range(100)])
+    made.until_caught_up()
+    source.produce(topic, [b"%d" % i for i in range(100, 200)])
+    source.delete_records(topic, 0, 150)
+    done = made.until_caught_up(expect=None)
+    # exactly which offsets are gone: 100 to 149
+    assert topic in done.text and "100" in done.text and ("149" in done.text or "150" in done.text)
+    if on_gap == "stop":
+        assert done.status != 0
+        assert target.values(topic) == [b"%d" % i for i in range(100)]
+    else:
+        assert done.status == 0
+        assert target.values(topic) == [b"%d" % i for i in [*range(100), *range(150, 200)]]
+
+
+def test_the_record_before_the_checkpoint_aged_out_is_no_gap(source, target, bridge, unique):
+    topic = source.create_topic(unique())
+    made = bridge(run_config(source, target, unique, topic, "stop"))
+    source.produce(topic, [b"%d" % i for i in range(100)])
+    made.until_caught_up()
+    source.produce(topic, [b"%d" % i for i in range(100, 110)])
+    source.delete_records(topic, 0, 100)
+    done = made.until_caught_up()
+    assert "cannot be proven" in done.text
+    assert target.values(topic) == [b"%d" % i for i in range(110)]
+
+
+@pytest.mark.parametrize("count", [500, 40])
+@pytest.mark.parametrize("on_gap", ["stop", "earliest"])
+def test_topic_deleted_and_recreated_between_runs(count, on_gap, source, target, bridge, unique):
+    """Offset 100 of the new topic is not offset 100 of the old one, whether it exists or not."""
+    topic = source.create_topic(unique(f"{on_gap}{count}"))
+    made = bridge(run_config(source, target, unique, topic, on_gap))
+    old = [b"old %d" % i for i in range(100)]
+    source.produce(topic, old)
+    made.until_caught_up()
+    source.delete_topic(topic)
+    source.create_topic(topic)
+    new = [b"new %d" % i for i in range(count)]
+    source.produce(topic, new)
+    done = made.until_caught_up(expect=None)
+    assert topic in done.text
+    if on_gap == "stop":
+        assert done.status != 0
+        assert target.values(topic) == old
+    else:
+        assert done.status == 0
+        assert target.values(topic) == old + new
+
+
+def test_topic_recreated_under_a_running_bridge(source, target, bridge, unique):
+    topic = source.create_topic(unique())
+    made = bridge(run_config(source, target, unique, topic, "earliest")).start()
+    old = [b"old %d" % i for i in range(100)]
+    source.produce(topic, old)
+    wait_until(lambda: topic in target.topics() and target.count(topic) == 100, 30, "the old records")
+    source.delete_topic(topic)
+    source.create_topic(topic)
+    new = [b"new %d" % i for i in range(500)]
+    source.produce(topic, new)
+    wait_until(lambda: target.count(topic) >= 600, 60, "the new records from their start")
+    assert target.values(topic) == old + new
+    assert made.terminate() == 0
+
+
+def test_a_missing_checkpoint_never_starts_at_the_end(source, target, bridge, unique):
+    topic = source.create_topic(unique())
+    source.produce(topic, [b"%d" % i for i in range(10)])
+    bridge(configuration(source, target, {unique("p"): pipeline(topic)})).until_caught_up()
+    assert target.values(topic) == [b"%d" % i for i in range(10)]

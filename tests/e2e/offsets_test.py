@@ -1,0 +1,96 @@
+"""Positions in Kafka's own terms: ordinary lag tools, an operator's reset, `drawbridge offsets`."""
+
+import json
+
+from harness import configuration, pipeline, wait_until
+
+
+def test_the_group_shows_no_lag_even_behind_a_marker(source, target, bridge, unique):
+    topic, name = source.create_topic(unique(), partitions=3), unique("p")
+    source.produce(topic, [{"value": b"%d" % i, "partition": i % 2} for i in range(100)])
+    source.transaction(topic, [b"kept"], partition=1)
+    source.transaction(topic, [b"aborted"], commit=False, partition=2)
+    bridge(configuration(source, target, {name: pipeline(topic)})).until_caught_up()
+    ends = {p: end for p, (_, end) in source.ends(topic).items()}
+    assert ends[1] == 52 and ends[2] == 2  # the markers count
+    assert source.committed(f"drawbridge-{name}", topic) == ends
+    table = source.consumer_groups("--group", f"drawbridge-{name}", "--describe")
+    lags = [line.split()[5] for line in table.splitlines() if topic in line]
+    assert lags == ["0", "0", "0"]
+
+
+def test_the_group_follows_while_running(source, target, bridge, unique):
+    topic, group = source.create_topic(unique()), unique("group")
+    made = bridge(configuration(source, target, {
+        unique("p"): pipeline(topic, source={"group": group})})).start()
+    for count in (10, 20):
+        source.produce(topic, [b"v"] * 10)
+        wait_until(lambda: source.committed(group, topic) == {0: count}, 30, f"offset {count}")
+    assert made.terminate() == 0
+
+
+def test_an_operators_reset_wins(source, target, bridge, unique):
+    topic, name = source.create_topic(unique()), unique("p")
+    source.produce(topic, [b"%d" % i for i in range(10)])
+    made = bridge(configuration(source, target, {name: pipeline(topic)}))
+    made.until_caught_up()
+    source.consumer_groups("--group", f"drawbridge-{name}", "--topic", topic, "--reset-offsets",
+                           "--to-offset", "7", "--execute")
+    done = made.until_caught_up()
+    assert target.values(topic) == [b"%d" % i for i in [*range(10), 7, 8, 9]]
+    assert "reset" in done.text
+    made.until_caught_up()
+    assert target.count(topic) == 13
+
+
+def test_a_lost_group_offset_never_wins(source, target, bridge, unique):
+    topic, name = source.create_topic(unique()), unique("p")
+    source.produce(topic, [b"%d" % i for i in range(10)])
+    made = bridge(configuration(source, target, {name: pipeline(topic)}))
+    made.until_caught_up()
+    source.consumer_groups("--group", f"drawbridge-{name}", "--delete")
+    source.produce(topic, [b"10"])
+    made.until_caught_up()
+    assert target.values(topic) == [b"%d" % i for i in range(11)]
+
+
+def test_offsets_commands(source, target, bridge, unique):
+    topic, name = source.create_topic(unique(), partitions=2), unique("p")
+    source.produce(topic, [{"value": b"%d" % i, "partition": i % 2} for i in range(20)])
+    made = bridge(configuration(source, target, {name: pipeline(topic)}))
+    made.until_caught_up()
+
+    listed = made.with_config("offsets list")
+    assert listed.status == 0, listed.text
+    rows = [line for line in listed.out.splitlines() if topic in line]
+    assert len(rows) == 2 and all(name in row and "10" in row for row in rows)
+
+    exported = made.with_config("offsets export")
+    assert exported.status == 0, exported.text
+    json.loads(exported.out)
+    saved = made.folder / "offsets.json"
+    saved.write_text(exported.out)
+
+    reset = made.with_config("offsets reset", "--pipeline", name, "--topic", topic, "--to", "4")
+    assert reset.status == 0, reset.text
+    assert "10" in reset.out and "4" in reset.out  # before and after
+    assert source.committed(f"drawbridge-{name}", topic) == {0: 4, 1: 4}
+    made.until_caught_up()
+    assert target.count(topic) == 20 + 12
+
+    source.produce(topic, [{"value": b"more", "partition": 0}])
+    made.until_caught_up()
+    imported = made.with_config("offsets import", str(saved))
+    assert imported.status == 0, imported.text
+    made.until_caught_up()
+    assert target.count(topic) == 34  # `more` once again: the saved position was before it
+
+
+def test_offsets_are_left_alone_while_the_daemon_runs(source, target, bridge, unique):
+    topic, name = source.create_topic(unique()), unique("p")
+    source.produce(topic, [b"v"])
+    made = bridge(configuration(source, target, {name: pipeline(topic)})).start()
+    wait_until(lambda: topic in target.topics() and target.count(topic) == 1, 30, "the record")
+    refused = made.with_config("offsets reset", "--pipeline", name, "--topic", topic, "--to", "0")
+    assert refused.status != 0 and refused.err
+    assert made.terminate() == 0
