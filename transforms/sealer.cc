@@ -6,6 +6,7 @@ Sealer::Sealer(std::vector<std::shared_ptr<KeyCache>> domains, Scope scope, Opti
                Waker& waker)
     : scope_(std::move(scope)),
       inline_keys_(options.inline_keys),
+      whole_(options.whole),
       deks_(std::move(domains), options.suite, options.rotation, waker) {}
 
 Outcome Sealer::seal(Record& record, std::optional<ByteView> plaintext, const DekSource::Ready& dek,
@@ -14,6 +15,7 @@ Outcome Sealer::seal(Record& record, std::optional<ByteView> plaintext, const De
   sealing.associated.dataset = as_bytes(scope_.dataset);
   if (scope_.tenant) sealing.associated.tenant = as_bytes(*scope_.tenant);
   sealing.record_key = record.key;
+  sealing.whole = whole_;
   if (inline_keys_) sealing.inline_keys = dek.block;
 
   const std::size_t size = dek.key->sealed_size(sealing, plaintext ? plaintext->size() : 0);

@@ -16,6 +16,7 @@ class Sealer {
     Suite suite = Suite::kAes256Gcm;
     RotationLimits rotation;
     bool inline_keys = false;
+    bool whole = false;  // the plaintext is a whole record
   };
 
   Sealer(std::vector<std::shared_ptr<KeyCache>> domains, Scope scope, Options options,
@@ -34,6 +35,7 @@ class Sealer {
  private:
   const Scope scope_;
   const bool inline_keys_;
+  const bool whole_;
   DekSource deks_;
 };
 

@@ -10,11 +10,15 @@
 
 namespace drawbridge {
 
-Result<void> init_secret_heap(std::size_t bytes) {
+Result<void> forbid_dumps() {
   if (prctl(PR_SET_DUMPABLE, 0) != 0) {
     return fail(ErrorCode::kPermission, "cannot make the process non-dumpable: {}",
                 std::strerror(errno));
   }
+  return {};
+}
+
+Result<void> init_secret_heap(std::size_t bytes) {
   if (CRYPTO_secure_malloc_initialized() == 1) return {};
   // 2 means that the memory is there but not locked: keys could reach swap, so refuse.
   if (CRYPTO_secure_malloc_init(bytes, 32) != 1) {

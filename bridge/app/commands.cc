@@ -1,0 +1,28 @@
+#include "bridge/app/commands.h"
+
+#include <fmt/format.h>
+
+#include "bridge/app/exit_codes.h"
+#include "bridge/kafka/connector.h"
+
+namespace drawbridge {
+
+std::vector<Command> all_commands() {
+  std::vector<Command> commands{run_command(),  lint_command(), echo_command(),   check_command(),
+                                list_command(), demo_command(), inspect_command()};
+  for (auto& command : offsets_commands()) commands.push_back(std::move(command));
+  for (auto& command : keys_commands()) commands.push_back(std::move(command));
+  commands.push_back(reference_command());
+  commands.push_back(version_command());
+  return commands;
+}
+
+Command version_command() {
+  return {"version", "print versions", "", {}, {}, [](const CommandLine&) {
+            fmt::print("drawbridge {}\nlibrdkafka {}\n", DRAWBRIDGE_VERSION,
+                       kafka_library_version());
+            return static_cast<int>(kExitOk);
+          }};
+}
+
+}  // namespace drawbridge

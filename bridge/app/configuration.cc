@@ -1,0 +1,32 @@
+#include "bridge/app/configuration.h"
+
+#include <fmt/format.h>
+
+#include "transforms/catalogue.h"
+
+namespace drawbridge {
+
+const TransformCatalogue& catalogue() {
+  static const TransformCatalogue built_in = built_in_transforms();
+  return built_in;
+}
+
+void print_problems(const std::vector<Problem>& problems) {
+  for (const Problem& problem : problems) fmt::print(stderr, "{}\n", problem.text());
+}
+
+std::optional<Configuration> load_or_report(const std::string& file, bool resolve_secrets) {
+  LoadOptions options;
+  options.resolve_secrets = resolve_secrets;
+  auto configuration = load_configuration(file, catalogue(), options);
+  if (!configuration) {
+    print_problems(configuration.error());
+    return std::nullopt;
+  }
+  for (const Problem& warning : configuration->warnings) {
+    fmt::print(stderr, "{} (warning)\n", warning.text());
+  }
+  return std::move(*configuration);
+}
+
+}  // namespace drawbridge

@@ -1,0 +1,19 @@
+// Loading a configuration for a command, with its problems printed.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "config/config.h"
+
+namespace drawbridge {
+
+// The built-in transforms, for the whole run of the program.
+const TransformCatalogue& catalogue();
+
+// Prints every problem as FILE:LINE:COL: message; nullopt when there is one.
+std::optional<Configuration> load_or_report(const std::string& file, bool resolve_secrets = true);
+
+void print_problems(const std::vector<Problem>& problems);
+
+}  // namespace drawbridge
