@@ -207,7 +207,12 @@ sources() {
   fi
 }
 
-format_holds() { sources | xargs -r clang-format-14 --dry-run -Werror; }
+format_holds() {
+  sources | xargs -r clang-format-14 --dry-run -Werror 2> "$results/format.log" && return 0
+  sed -n 's/^\([^:]*\):[0-9]*:.*/\1/p' "$results/format.log" | sort | uniq -c
+  echo "mend with: clang-format-14 -i FILE..."
+  return 1
+}
 
 # Only what ships: tests are held by the sanitizers. The compiler's own warnings are gcc's business.
 tidy_holds() {
@@ -279,7 +284,7 @@ fuzz_one() {
 
 fuzz_holds() {
   [ "$(cat "$results/fuzz/$1.status")" = 0 ] && return 0
-  tail -n 60 "$results/fuzz/$1.log"
+  grep -v '^#[0-9]*.*cov:' "$results/fuzz/$1.log" | tail -n 60
   return 1
 }
 
