@@ -22,7 +22,7 @@ struct KeyringProviderOptions {
   // Wraps under one version, counted over the whole process; past it kKeyThrottled until the key
   // is rotated.
   std::uint64_t wrap_budget = format::kWrapBudget;
-  std::shared_ptr<const Clock> clock;  // null: the system's
+  std::shared_ptr<const Clock> clock = nullptr;  // null: the system's
 };
 
 // Reads the file once, so that a wrong one is found at start. Errors: those of load_keyring();
