@@ -67,8 +67,7 @@ constexpr std::array kTable{
               "a value in clear where an envelope is required",
               "find the producer that writes in clear, or correct require"},
     ErrorInfo{kEnvelopeUnexpected, "envelope-unexpected", kRecord,
-              "an envelope where a value in clear is expected",
-              "decrypt first, or use rekey"},
+              "an envelope where a value in clear is expected", "decrypt first, or use rekey"},
     ErrorInfo{kEnvelopeMalformed, "envelope-malformed", kRecord, "not a well-formed envelope",
               "inspect the record (drawbridge inspect)"},
     ErrorInfo{kEnvelopeUnsupported, "envelope-unsupported", kRecord,
@@ -94,11 +93,16 @@ std::span<const ErrorInfo> all_errors() { return kTable; }
 
 std::string_view name_of(ErrorClass error_class) {
   switch (error_class) {
-    case kRetry: return "retry";
-    case kPause: return "pause";
-    case kRecord: return "record";
-    case kPipeline: return "pipeline";
-    case kStop: return "stop";
+    case kRetry:
+      return "retry";
+    case kPause:
+      return "pause";
+    case kRecord:
+      return "record";
+    case kPipeline:
+      return "pipeline";
+    case kStop:
+      return "stop";
   }
   return "stop";
 }

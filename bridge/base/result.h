@@ -25,10 +25,10 @@ template <typename... Args>
 }
 
 // Evaluates `expression` (a Result); returns its error from the enclosing function, or goes on.
-#define DRAWBRIDGE_TRY(expression)                                          \
-  do {                                                                      \
-    if (auto drawbridge_result_ = (expression); !drawbridge_result_)        \
-      return ::drawbridge::fail(std::move(drawbridge_result_).error());     \
+#define DRAWBRIDGE_TRY(expression)                                      \
+  do {                                                                  \
+    if (auto drawbridge_result_ = (expression); !drawbridge_result_)    \
+      return ::drawbridge::fail(std::move(drawbridge_result_).error()); \
   } while (false)
 
 #define DRAWBRIDGE_CONCAT_INNER(a, b) a##b
@@ -37,9 +37,9 @@ template <typename... Args>
 // DRAWBRIDGE_ASSIGN(auto x, expression): as above, and binds the value.
 #define DRAWBRIDGE_ASSIGN(declaration, expression) \
   DRAWBRIDGE_ASSIGN_INNER(DRAWBRIDGE_CONCAT(drawbridge_result_, __LINE__), declaration, expression)
-#define DRAWBRIDGE_ASSIGN_INNER(result, declaration, expression)      \
-  auto result = (expression);                                         \
-  if (!result) return ::drawbridge::fail(std::move(result).error());  \
+#define DRAWBRIDGE_ASSIGN_INNER(result, declaration, expression)     \
+  auto result = (expression);                                        \
+  if (!result) return ::drawbridge::fail(std::move(result).error()); \
   declaration = std::move(*result)
 
 }  // namespace drawbridge

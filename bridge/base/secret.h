@@ -21,8 +21,9 @@ struct SecretAccess {
 // Makes the process non-dumpable: no core file, no ptrace by others. First thing in main.
 Result<void> forbid_dumps();
 
-// Sets up the secure heap (`bytes` is a power of two), before the first key. Errors: kPermission when memory cannot be locked (raise RLIMIT_MEMLOCK); the
-// program must then refuse to start. Calling it again is a no-op.
+// Sets up the secure heap (`bytes` is a power of two), before the first key. Errors: kPermission
+// when memory cannot be locked (raise RLIMIT_MEMLOCK); the program must then refuse to start.
+// Calling it again is a no-op.
 Result<void> init_secret_heap(std::size_t bytes);
 
 class SecretBytes {
