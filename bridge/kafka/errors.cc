@@ -199,7 +199,8 @@ ErrorCode code_of(rd_kafka_resp_err_t error, std::string_view reason) {
 
 Error make_error(rd_kafka_resp_err_t error, std::string_view what, std::string_view reason) {
   std::string message = fmt::format("{}: {}", what, rd_kafka_err2str(error));
-  if (!reason.empty() && message.find(reason) == message.npos) fmt::format_to(std::back_inserter(message), ": {}", reason);
+  if (!reason.empty() && message.find(reason) == message.npos)
+    fmt::format_to(std::back_inserter(message), ": {}", reason);
   return {code_of(error, reason), std::move(message)};
 }
 

@@ -1,0 +1,26 @@
+// Questions and orders to a cluster that any client can send. All block up to their timeout; all
+// are thread-safe.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bridge/kafka/client.h"
+#include "bridge/pipeline/ports.h"
+
+namespace drawbridge::kafka {
+
+// Kafka's own topics (consumer offsets, transaction state) and all others that begin with "__".
+bool is_internal(std::string_view topic);
+
+Result<std::vector<TopicInfo>> list_topics(Client& client, Duration timeout);
+// Errors: kUnknownTopic, kAuthorization. Never creates the topic.
+Result<TopicInfo> describe_topic(Client& client, const std::string& topic, Duration timeout);
+// All settings, defaults of the broker included. Empty where the cluster cannot tell (the mock).
+Result<TopicConfig> describe_config(Client& client, const std::string& topic, Duration timeout);
+// Both return when the brokers' metadata shows the change. Errors: kExists, kInvalid, ...
+Result<void> create_topic(Client& client, const NewTopic& topic, Duration timeout);
+Result<void> grow_topic(Client& client, const std::string& topic, std::int32_t partitions,
+                        Duration timeout);
+
+}  // namespace drawbridge::kafka

@@ -1,0 +1,220 @@
+#include "bridge/kafka/client.h"
+
+#include <sys/syslog.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <thread>
+
+#include "bridge/base/log.h"
+#include "bridge/kafka/errors.h"
+#include "bridge/kafka/properties.h"
+
+namespace drawbridge::kafka {
+
+// The library's threads may outlive the Client (see ~Client), so this is shared with them.
+struct Client::State {
+  std::string name;
+  std::atomic<ClientListener*> listener{nullptr};
+
+  std::mutex mutex;
+  std::vector<Error> errors;  // not yet taken
+  std::optional<Error> last;  // the newest one
+  Instant last_at{};
+};
+
+namespace {
+
+constexpr std::size_t kMostErrors = 64;
+constexpr Duration kFreshError = std::chrono::seconds(60);
+constexpr Duration kCloseLimit = std::chrono::seconds(5);
+
+Instant now() { return SystemClock().now(); }
+
+using ConfPtr = std::unique_ptr<rd_kafka_conf_t, Destroy<rd_kafka_conf_destroy>>;
+
+void on_log(const rd_kafka_t* rk, int level, const char* facility, const char* text) {
+  const auto* state = static_cast<Client::State*>(rd_kafka_opaque(rk));
+  const Level to = level <= LOG_ERR       ? Level::kWarning  // the engine decides what is an error
+                   : level == LOG_WARNING ? Level::kWarning
+                   : level <= LOG_INFO    ? Level::kInfo
+                                          : Level::kDebug;
+  log_folded(to, "kafka client", {{"client", state->name}, {"about", facility}, {"text", text}});
+}
+
+void on_error(rd_kafka_t* /*rk*/, int error, const char* reason, void* opaque) {
+  auto& state = *static_cast<Client::State*>(opaque);
+  const auto code = static_cast<rd_kafka_resp_err_t>(error);
+  {
+    const std::lock_guard lock(state.mutex);
+    Error made = make_error(code, state.name, reason);
+    // "All brokers down" follows the error that says why.
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || !state.last ||
+        now() - state.last_at > kFreshError) {
+      state.last = made;
+      state.last_at = now();
+    }
+    const bool repeated = std::ranges::any_of(
+        state.errors, [&](const Error& known) { return known.message == made.message; });
+    if (!repeated && state.errors.size() < kMostErrors) state.errors.push_back(std::move(made));
+  }
+  if (auto* listener = state.listener.load()) listener->on_error(code, reason);
+}
+
+void on_delivery(rd_kafka_t* /*rk*/, const rd_kafka_message_t* message, void* opaque) {
+  if (auto* listener = static_cast<Client::State*>(opaque)->listener.load())
+    listener->on_delivery(*message);
+}
+
+Result<void> set(rd_kafka_conf_t* conf, const std::string& owner, const std::string& name,
+                 const std::string& value) {
+  std::array<char, 512> text{};
+  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), text.data(), text.size()) ==
+      RD_KAFKA_CONF_OK)
+    return {};
+  // The library's text may quote the value, which may be a secret: name the property only.
+  const bool secret = name.find("password") != name.npos || name.find("secret") != name.npos ||
+                      name.find(".pem") != name.npos || name.find("oauthbearer") != name.npos;
+  return fail(ErrorCode::kInvalid, "{}: property {}: {}", owner, name,
+              secret ? "the client library refuses its value" : text.data());
+}
+
+bool applies(PropertyScope scope, Role role) {
+  return scope == PropertyScope::kBoth ||
+         scope == (role == Role::kConsumer ? PropertyScope::kConsumer : PropertyScope::kProducer);
+}
+
+// Names that mean the same, so that a default never overrides what a user said by another name.
+std::string_view canonical(std::string_view name) {
+  static constexpr std::array<std::array<std::string_view, 2>, 10> kAliases{{
+      {"bootstrap.servers", "metadata.broker.list"},
+      {"max.in.flight.requests.per.connection", "max.in.flight"},
+      {"max.partition.fetch.bytes", "fetch.message.max.bytes"},
+      {"queue.buffering.max.ms", "linger.ms"},
+      {"compression.type", "compression.codec"},
+      {"sasl.mechanism", "sasl.mechanisms"},
+      {"message.send.max.retries", "retries"},
+      {"delivery.timeout.ms", "message.timeout.ms"},
+      {"request.required.acks", "acks"},
+      {"auto.commit.enable", "enable.auto.commit"},
+  }};
+  for (const auto& [alias, proper] : kAliases)
+    if (alias == name) return proper;
+  return name;
+}
+
+Result<ConfPtr> configure(const ClientConfig& config) {
+  ConfPtr conf(rd_kafka_conf_new());
+  for (const auto& [name, value] : config.defaults) {
+    const bool said = std::ranges::any_of(
+        config.user, [&](const auto& item) { return canonical(item.first) == canonical(name); });
+    if (!said) DRAWBRIDGE_TRY(set(conf.get(), config.name, name, value));
+  }
+  for (const auto& [name, value] : config.user) {
+    if (const auto reason = why_owned(name); !reason.empty())
+      return fail(ErrorCode::kInvalid, "{}: property {} cannot be set: {}", config.name, name,
+                  reason);
+    const auto scope = property_scope(name);
+    if (!scope)
+      return fail(ErrorCode::kInvalid, "{}: the client library has no property {}", config.name,
+                  name);
+    if (applies(*scope, config.role)) DRAWBRIDGE_TRY(set(conf.get(), config.name, name, value));
+  }
+  for (const auto& [name, value] : config.owned)
+    DRAWBRIDGE_TRY(set(conf.get(), config.name, name, value));
+  return conf;
+}
+
+}  // namespace
+
+Client::Client(rd_kafka_t* rk, std::shared_ptr<State> state) : rk_(rk), state_(std::move(state)) {}
+
+Result<std::unique_ptr<Client>> Client::make(const ClientConfig& config, ClientListener* listener) {
+  DRAWBRIDGE_ASSIGN(ConfPtr conf, configure(config));
+  auto state = std::make_shared<State>();
+  state->name = config.name;
+  state->listener = listener;
+  rd_kafka_conf_set_opaque(conf.get(), state.get());
+  rd_kafka_conf_set_log_cb(conf.get(), on_log);
+  rd_kafka_conf_set_error_cb(conf.get(), on_error);
+  if (config.role == Role::kProducer) rd_kafka_conf_set_dr_msg_cb(conf.get(), on_delivery);
+  if (config.events != 0) rd_kafka_conf_set_events(conf.get(), config.events);
+
+  std::array<char, 512> text{};
+  rd_kafka_t* rk =
+      rd_kafka_new(config.role == Role::kConsumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER,
+                   conf.get(), text.data(), text.size());
+  if (rk == nullptr)
+    return fail(ErrorCode::kInvalid, "{}: cannot make a Kafka client: {}", config.name,
+                text.data());
+  static_cast<void>(conf.release());  // the library's now
+  return std::unique_ptr<Client>(new Client(rk, std::move(state)));
+}
+
+// Destroying a client can hang in this library (its issue 4724): it is given a thread of its own
+// and a limit. What is then left behind is a few idle threads; the callbacks' state stays with
+// them.
+Client::~Client() {
+  struct Done {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+  };
+  state_->listener = nullptr;
+  auto done = std::make_shared<Done>();
+  std::thread([rk = rk_, state = state_, done] {
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    const std::lock_guard lock(done->mutex);
+    done->done = true;
+    done->changed.notify_all();
+  }).detach();
+  std::unique_lock lock(done->mutex);
+  if (!done->changed.wait_for(lock, kCloseLimit, [&] { return done->done; }))
+    log(Level::kWarning, "kafka client did not close in time and is left behind",
+        {{"client", state_->name}});
+}
+
+const std::string& Client::name() const { return state_->name; }
+
+Error Client::explain(rd_kafka_resp_err_t error, std::string_view what) {
+  rd_kafka_poll(rk_, 0);  // runs on_error() for what has happened meanwhile
+  Error made = make_error(error, fmt::format("{}: {}", state_->name, what));
+  const std::lock_guard lock(state_->mutex);
+  if (made.code == ErrorCode::kUnavailable && state_->last &&
+      now() - state_->last_at < kFreshError) {
+    made.code = state_->last->code;
+    fmt::format_to(std::back_inserter(made.message), " ({})", state_->last->message);
+  }
+  return made;
+}
+
+std::vector<Error> Client::take_errors() {
+  const std::lock_guard lock(state_->mutex);
+  return std::exchange(state_->errors, {});
+}
+
+std::optional<Error> Client::fatal() const {
+  std::array<char, 512> text{};
+  const auto error = rd_kafka_fatal_error(rk_, text.data(), text.size());
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
+  return Error{ErrorCode::kClientFatal,
+               fmt::format("{}: {}: {}", state_->name, rd_kafka_err2str(error), text.data())};
+}
+
+Result<std::string> Client::cluster_id(Duration timeout) {
+  char* id = rd_kafka_clusterid(rk_, to_millis(timeout));
+  if (id == nullptr)
+    return fail(explain(RD_KAFKA_RESP_ERR__TIMED_OUT, "asking for its cluster id"));
+  std::string copy(id);
+  rd_kafka_mem_free(rk_, id);
+  return copy;
+}
+
+int to_millis(Duration timeout) {
+  if (timeout <= Duration::zero()) return 0;
+  const auto millis = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  return static_cast<int>(std::min<std::int64_t>(millis, 24 * 3600 * 1000));
+}
+
+}  // namespace drawbridge::kafka

@@ -1,0 +1,25 @@
+#include "bridge/kafka/connector.h"
+
+#include "bridge/kafka/source.h"
+#include "bridge/kafka/target.h"
+
+namespace drawbridge::kafka {
+namespace {
+
+class KafkaConnector final : public Connector {
+ public:
+  Result<std::unique_ptr<Source>> source(const PipelineOptions& pipeline,
+                                         std::span<Waker* const> shard_wakers) override {
+    return KafkaSource::make(pipeline, shard_wakers);
+  }
+  Result<std::unique_ptr<Target>> target(const ClusterOptions& cluster,
+                                         const Properties& properties) override {
+    return KafkaTarget::make(cluster, properties);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Connector> make_connector() { return std::make_unique<KafkaConnector>(); }
+
+}  // namespace drawbridge::kafka

@@ -1,0 +1,150 @@
+#include "bridge/kafka/settings.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+namespace drawbridge::kafka {
+namespace {
+
+constexpr std::size_t kQueueBytes = 32 << 20;      // of all shards together
+constexpr std::size_t kLeastQueueBytes = 2 << 20;  // of a shard
+
+Properties merged(const ClusterOptions& cluster, const Properties& properties) {
+  Properties all = cluster.properties;
+  for (const auto& [name, value] : properties) all[name] = value;
+  return all;
+}
+
+Properties common_defaults() {
+  return {
+      {"client.id", "drawbridge"},
+      // Nagle with delayed acknowledgements adds 40 ms to small requests.
+      {"socket.nagle.disable", "true"},
+      {"socket.keepalive.enable", "true"},
+      // A broker that comes back is used within seconds.
+      {"reconnect.backoff.max.ms", "2000"},
+      // An idle connection that the broker closes is not worth a line.
+      {"log.connection.close", "false"},
+  };
+}
+
+Properties consumer_defaults() {
+  Properties all = common_defaults();
+  all.merge(Properties{
+      {"fetch.min.bytes", "1"},
+      // The broker answers at once when there is anything to read. But it waits this long for
+      // idle partitions, and meanwhile nothing is fetched for a busy one whose queue had been
+      // full when the request was made.
+      {"fetch.wait.max.ms", "20"},
+      {"fetch.message.max.bytes", "1048576"},
+      {"fetch.max.bytes", "8388608"},
+      {"fetch.error.backoff.ms", "100"},
+      // Per shard's queue, as the byte limit: small records weigh some 400 bytes more in memory.
+      {"queued.min.messages", "20000"},
+      // What a disk damaged must not be given a fresh checksum on the target.
+      {"check.crcs", "true"},
+  });
+  return all;
+}
+
+Properties consumer_owned() {
+  return {
+      {"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"},
+      {"auto.offset.reset", "error"},        {"enable.partition.eof", "true"},
+      {"isolation.level", "read_committed"}, {"allow.auto.create.topics", "false"},
+  };
+}
+
+constexpr std::int64_t kBatchSlack = 512;  // what the library does not count of a batch
+
+// The library allows at least 1000 and at most 1e9, and measures with its worst-case overhead:
+// a little more lets through what the broker would still take, and the broker has the last word.
+std::int64_t record_limit(std::int64_t bytes) {
+  return std::clamp<std::int64_t>(bytes, 1000, 999'000'000) + kBatchSlack;
+}
+
+std::int64_t batch_limit(std::int64_t bytes) {
+  return std::max<std::int64_t>(std::min<std::int64_t>(bytes, 1'000'000) - kBatchSlack, 1);
+}
+
+}  // namespace
+
+ConsumerSettings consumer_settings(const PipelineOptions& pipeline, std::size_t shards) {
+  ConsumerSettings settings;
+  ClientConfig& config = settings.config;
+  config.role = Role::kConsumer;
+  config.name = fmt::format("source {}", pipeline.source.name);
+  config.user = merged(pipeline.source, pipeline.source_properties);
+  config.defaults = consumer_defaults();
+  settings.queue_bytes = std::max(kLeastQueueBytes, kQueueBytes / std::max<std::size_t>(shards, 1));
+  if (const auto said = config.user.find("queued.max.messages.kbytes"); said != config.user.end())
+    settings.queue_bytes = std::strtoull(said->second.c_str(), nullptr, 10) * 1024;
+  else
+    config.defaults.insert_or_assign("queued.max.messages.kbytes",
+                                     std::to_string(settings.queue_bytes / 1024));
+  config.owned = consumer_owned();
+  config.owned.insert_or_assign("group.id", pipeline.group);
+  config.events = RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH;
+  return settings;
+}
+
+ClientConfig reader_settings(const ClusterOptions& cluster) {
+  ClientConfig config;
+  config.role = Role::kConsumer;
+  config.name = fmt::format("cluster {}", cluster.name);
+  config.user = cluster.properties;
+  config.defaults = consumer_defaults();
+  config.owned = consumer_owned();
+  config.owned.insert_or_assign("group.id",
+                                "drawbridge-reader");  // demanded by the library, never used
+  return config;
+}
+
+ClientConfig producer_settings(const ClusterOptions& cluster, const Properties& properties,
+                               const SinkOptions& options) {
+  ClientConfig config;
+  config.role = Role::kProducer;
+  config.name = fmt::format("target {}", cluster.name);
+  config.user = merged(cluster, properties);
+  config.defaults = common_defaults();
+  config.defaults.merge(Properties{
+      {"linger.ms", "5"},
+      // Ciphertext does not compress; what arrives compressed from other pipelines is set there.
+      {"compression.codec", "none"},
+      {"max.in.flight", std::to_string(std::clamp(options.max_in_flight, 1, 5))},
+      // The engine does its own accounting; these must not get in its way.
+      {"queue.buffering.max.messages", "2000000"},
+      {"queue.buffering.max.kbytes", "2097151"},
+      {"message.max.bytes", std::to_string(record_limit(options.largest_limit))},
+      {"batch.size", std::to_string(batch_limit(options.smallest_limit))},
+      {"batch.num.messages", "10000"},
+      {"retry.backoff.ms", "100"},
+  });
+  config.owned = {
+      {"enable.idempotence", "true"},
+      {"acks", "all"},
+      {"message.timeout.ms", "0"},  // for ever: an outage of the target fails no record
+      {"retries", "2147483647"},
+      {"allow.auto.create.topics", "false"},
+      {"delivery.report.only.error", "false"},
+  };
+  if (options.one_record_a_request) {
+    config.owned.insert_or_assign("batch.num.messages", "1");
+    config.owned.insert_or_assign("linger.ms", "0");
+  }
+  return config;
+}
+
+ClientConfig admin_settings(const ClusterOptions& cluster, const Properties& properties) {
+  ClientConfig config;
+  config.role = Role::kProducer;
+  config.name = fmt::format("target {}", cluster.name);
+  config.user = merged(cluster, properties);
+  config.defaults = common_defaults();
+  config.owned = {{"allow.auto.create.topics", "false"}};
+  return config;
+}
+
+}  // namespace drawbridge::kafka

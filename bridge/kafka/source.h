@@ -1,0 +1,82 @@
+// Source on librdkafka: one consumer with manual assignment, which never joins its group.
+//
+// Each assigned partition's queue is forwarded to its shard's feed. What the library does to a
+// forward: it is lost on unassign, and an assigned partition without one keeps its records to
+// itself, without an error. So it is set before and after each assign, and once more every
+// second, which is idempotent and brings stuck records along.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <set>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "bridge/kafka/client.h"
+#include "bridge/kafka/feed.h"
+#include "bridge/pipeline/ports.h"
+
+namespace drawbridge::kafka {
+
+class FetchKick;
+
+class KafkaSource final : public Source, private ClientListener {
+ public:
+  // Errors: those of Client::make. Batches filled by its feeds must be cleared before it ends.
+  static Result<std::unique_ptr<Source>> make(const PipelineOptions& pipeline,
+                                              std::span<Waker* const> shard_wakers);
+  ~KafkaSource() override;
+
+  Result<std::string> cluster_id(Duration timeout) override;
+  Result<std::vector<TopicInfo>> topics(Duration timeout) override;
+  Result<Watermarks> watermarks(const TopicPartition& at, Duration timeout) override;
+  Result<std::vector<Offset>> offsets_at(std::span<const TopicPartition> at,
+                                         std::int64_t timestamp_ms, Duration timeout) override;
+  Result<std::vector<std::optional<Offset>>> committed(std::span<const TopicPartition> at,
+                                                       Duration timeout) override;
+  Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) override;
+  void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override;
+  [[nodiscard]] std::size_t commits_pending() const override { return commits_pending_; }
+  void poll(std::vector<SourceEvent>& out, Duration timeout) override;
+  Result<void> assign(const Assignment& assignment) override;
+  Result<void> unassign(std::uint32_t slot) override;
+  Feed& feed(std::uint32_t shard) override;
+  [[nodiscard]] std::optional<Watermarks> cached_watermarks(
+      const TopicPartition& at) const override;
+
+ private:
+  struct Assigned {
+    TopicPartition at;
+    std::uint32_t shard = 0;
+    QueuePtr queue;  // the partition's own, forwarded to the feed
+  };
+
+  KafkaSource() = default;
+  void on_error(rd_kafka_resp_err_t error, std::string_view reason) override;
+  Result<void> unassign_now(const TopicPartition& at);
+  QueuePtr forward(const TopicPartition& at, KafkaFeed& feed);
+  void forward_again();
+  void take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& out);
+  std::optional<std::uint32_t> slot_of(const char* topic, std::int32_t partition);
+  std::string_view intern(const std::string& topic);  // under mutex_
+
+  // Destroyed in reverse: what holds the library's objects goes before the client.
+  std::unique_ptr<Client> client_;
+  std::vector<std::unique_ptr<KafkaFeed>> feeds_;
+  QueuePtr events_;  // the consumer's own queue: commits' results, errors, strays
+  std::unique_ptr<FetchKick> kick_;
+
+  std::atomic<std::size_t> commits_pending_{0};
+  std::mutex mutex_;
+  std::unordered_map<std::uint32_t, Assigned> assigned_;  // by slot
+  std::set<std::string, std::less<>> names_;              // never shrinks: records view them
+  std::vector<SourceEvent> pending_;                      // for the next poll()
+  Instant forwarded_at_{};
+};
+
+// TOPIC [PARTITION] lists for the library.
+PartitionsPtr to_list(std::span<const TopicPartition> at);
+
+}  // namespace drawbridge::kafka
