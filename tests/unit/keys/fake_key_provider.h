@@ -177,7 +177,7 @@ class FakeKeyProvider final : public KeyProvider {
     for (const Request& request : requests) {
       if (results.size() + missing >= requests.size()) break;
       if (const auto code = failure_now()) {
-        results.push_back(fail(*code, "the fake store fails"));
+        results.emplace_back(fail(*code, "the fake store fails"));
       } else {
         results.push_back(one(request));
       }
