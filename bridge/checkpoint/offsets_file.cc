@@ -104,6 +104,7 @@ class Parser {
       return wrong("format version '{}' instead of {}", first.size() < 2 ? "" : first[1], kVersion);
     }
     if (first.size() != 4) return wrong("{} fields instead of 4", first.size());
+    if (has_control_characters(first[2])) return wrong("the daemon's name is not well-formed");
     file_.daemon = first[2];
     const auto store_id = from_hex(first[3]);
     if (!store_id || store_id->size() != file_.store_id.size() || to_hex(*store_id) != first[3]) {

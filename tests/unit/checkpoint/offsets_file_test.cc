@@ -101,6 +101,7 @@ TEST(OffsetsFileTest, HostileInput) {
       {"drawbridge-offsets\n", "f:1: format version ''"},
       {"drawbridge-offsets\t2\td\t00\n", "f:1: format version '2'"},
       {"drawbridge-offsets\t1\td\n", "f:1: 3 fields instead of 4"},
+      {"drawbridge-offsets\t1\td\x13\tab010200000000000000000000000000\n", "the daemon's name"},
       {"drawbridge-offsets\t1\td\tab\n", "f:1: 'ab' is not a store id"},
       {"drawbridge-offsets\t1\td\tAB010200000000000000000000000000\n", "is not a store id"},
       {first, "f:2: the file is cut short"},
