@@ -24,7 +24,11 @@ void ShardCore::add(SlotId slot, const PartitionStart& start, Instant now) {
   partition.fresh = start.fresh;
   partition.witness = start.position.witness;
   partition.durable = start.position.next;
-  partition.unsaved = start.save_now;
+  // The group may lag behind what was saved, or have lost its offset: it is told again.
+  partition.unsaved =
+      start.save_now || (!start.fresh && start.group_committed != start.position.next);
+  partition.start_unsaved = start.save_now;
+  if (start.save_now) ++starts_unsaved_;
   partition.group_committed = start.group_committed;
   partition.group_pending = start.group_pending;
   partition.group_time = now;
@@ -37,7 +41,8 @@ void ShardCore::read_from_position(SlotId slot, Partition& partition, bool verif
   partition.valid_from_era = ++era_;
   partition.expected = position;
   partition.end_seen.reset();
-  partition.mismatch = false;
+  partition.mismatch.reset();
+  partition.proven = false;
   partition.suspected = false;
   const bool verifying = verify && partition.witness.has_value();
   partition.phase = verifying ? Phase::kVerifying : Phase::kActive;
@@ -45,21 +50,42 @@ void ShardCore::read_from_position(SlotId slot, Partition& partition, bool verif
 }
 
 void ShardCore::suspect(SlotId slot) {
-  if (at(slot).witness) reassign(slot);
+  // Without a witness there is nothing to compare, but what is in flight may be of the old topic:
+  // then the new one is read from the same position.
+  const Partition& partition = at(slot);
+  if (partition.witness || partition.tracker.held() > 0) reassign(slot);
 }
 
 void ShardCore::reassign(SlotId slot) {
   if (!alive()) return;
   Partition& partition = at(slot);
-  if (partition.phase != Phase::kActive) return;  // being looked at already
+  // A witness that is being looked for may come from a batch that was read before.
+  if (partition.phase == Phase::kQuerying) return;
   partition.suspected = true;
   drain();
 }
 
-void ShardCore::query_range(SlotId slot, Partition& partition) {
+void ShardCore::query_range(Partition& partition) {
   partition.phase = Phase::kQuerying;
   partition.valid_from_era = ++era_;
-  emit(QueryRangeCommand{slot});
+  if (!std::exchange(partition.query_wanted, true)) ++queries_wanted_;
+}
+
+// The first question of a partition goes out at once; then ever more slowly, until its position
+// moves: the answer and the log may go on contradicting each other.
+void ShardCore::ask_ranges(Instant now) {
+  if (queries_wanted_ == 0 || !alive()) return;
+  for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
+    if (!partitions_[slot]) continue;
+    Partition& partition = at(slot);
+    if (!partition.query_wanted || now < partition.query_not_before) continue;
+    partition.query_wanted = false;
+    --queries_wanted_;
+    partition.query_backoff =
+        std::clamp(partition.query_backoff * 2, limits_.retry_least, limits_.retry_most);
+    partition.query_not_before = now + partition.query_backoff;
+    emit(QueryRangeCommand{slot});
+  }
 }
 
 void ShardCore::out_of_range(SlotId slot, std::uint64_t era) {
@@ -70,11 +96,11 @@ void ShardCore::out_of_range(SlotId slot, std::uint64_t era) {
   if (partition.phase == Phase::kActive && (!settled || partition.witness)) {
     reassign(slot);
   } else {
-    query_range(slot, partition);
+    query_range(partition);
   }
 }
 
-void ShardCore::range(SlotId slot, Offset low, Offset high, Instant now) {
+void ShardCore::range(SlotId slot, Offset low, Offset high) {
   Partition& partition = at(slot);
   if (!alive() || partition.phase != Phase::kQuerying) return;
   const Offset position = partition.tracker.committable();
@@ -85,11 +111,13 @@ void ShardCore::range(SlotId slot, Offset low, Offset high, Instant now) {
     read_from_position(slot, partition, false);
   } else if (partition.mismatch) {
     gap(slot, partition,
-        fmt::format("the record at offset {} is not the one that was copied, so the topic was "
-                    "deleted and recreated, or truncated; offsets {} to {} of the present log "
-                    "have not been read",
-                    partition.witness->offset.value, low.value,
-                    std::max(low.value, std::min(position.value, high.value) - 1)),
+        fmt::format("the record at offset {} is not {}, so the topic was deleted and recreated, or "
+                    "truncated; offsets {} to {} of the present log have not been read",
+                    partition.mismatch->value,
+                    *partition.mismatch == partition.witness->offset
+                        ? "the one that was copied"
+                        : "one of those that were copied up to there",
+                    low.value, std::max(low.value, std::min(position.value, high.value) - 1)),
         low);
   } else if (position > high) {
     gap(slot, partition,
@@ -104,24 +132,24 @@ void ShardCore::range(SlotId slot, Offset low, Offset high, Instant now) {
                     "at {} (retention removed records before they were copied)",
                     position.value, low.value - 1, low.value, position.value),
         low);
+  } else if (partition.witness && partition.witness->offset >= low) {
+    // The witness must be there: look again. An open transaction may hide it in a new log.
+    read_from_position(slot, partition, true);
   } else {
     if (partition.witness) unproven(slot, partition, "it has aged out of the log");
     partition.witness.reset();
-    // The log may change between two questions: do not spin.
-    back_off(now);
     read_from_position(slot, partition, false);
   }
 }
 
-void ShardCore::range_failed(SlotId slot, const Error& error, Instant now) {
+void ShardCore::range_failed(SlotId slot, const Error& error) {
   Partition& partition = at(slot);
   if (!alive() || partition.phase != Phase::kQuerying) return;
   if (class_of(error.code) != ErrorClass::kRetry) {
     fail(error);
     return;
   }
-  back_off(now);
-  emit(QueryRangeCommand{slot});
+  query_range(partition);
 }
 
 void ShardCore::unproven(SlotId slot, Partition& partition, std::string_view why) {
@@ -144,6 +172,9 @@ void ShardCore::gap(SlotId slot, Partition& partition, const std::string& what, 
   partition.witness.reset();
   partition.tracker.reset(low);
   partition.unsaved = true;
+  // What was refused was refused in another log.
+  partition.condemned.reset();
+  end_isolation(partition);
   read_from_position(slot, partition, false);
 }
 
@@ -154,10 +185,12 @@ void ShardCore::end_of_partition(SlotId slot, Offset offset, std::uint64_t era, 
   partition.fresh = false;
   if (partition.phase == Phase::kVerifying) {
     if (offset < position) {  // nothing where something was copied: a shorter log
-      query_range(slot, partition);
+      query_range(partition);
       return;
     }
-    unproven(slot, partition, "it was compacted away or is hidden by an open transaction");
+    if (!partition.proven) {
+      unproven(slot, partition, "it was compacted away or is hidden by an open transaction");
+    }
     partition.phase = Phase::kActive;
   }
   if (partition.phase != Phase::kActive) return;
@@ -166,21 +199,21 @@ void ShardCore::end_of_partition(SlotId slot, Offset offset, std::uint64_t era, 
     return;
   }
   partition.end_seen = offset;
-  apply_end(slot, partition);
+  apply_end(partition);
 }
 
-void ShardCore::apply_end(SlotId slot, Partition& partition) {
+void ShardCore::apply_end(Partition& partition) {
   if (!partition.end_seen || partition.tracker.outstanding() > 0) return;
   if (partition.tracker.advance_to(*partition.end_seen)) {
     partition.expected = std::max(partition.expected, *partition.end_seen);
-    position_moved(slot, partition);
+    position_moved(partition);
   }
 }
 
 // ---- polling and records --------------------------------------------------------------------
 
 bool ShardCore::may_poll() const {
-  return state_ == State::kRunning && !sink_down_ && !store_error_ &&
+  return state_ == State::kRunning && !sink_down_ && !store_error_ && starts_unsaved_ == 0 &&
          in_flight_bytes_ < limits_.in_flight_bytes && outstanding_ < limits_.in_flight_records;
 }
 
@@ -192,7 +225,13 @@ ShardCore::Admission ShardCore::admit(SlotId slot, Offset offset, std::uint64_t 
   if (partition.phase == Phase::kVerifying) {
     if (offset == partition.witness->offset) return Admission::kVerify;
     if (offset < partition.witness->offset) return Admission::kSkip;
-    unproven(slot, partition, "it was compacted away");
+    if (offset < partition.tracker.committable()) {
+      // The witness was the last record before the position: nothing was here.
+      partition.mismatch = offset;
+      query_range(partition);
+      return Admission::kSkip;
+    }
+    if (!partition.proven) unproven(slot, partition, "it was compacted away");
     partition.phase = Phase::kActive;
   }
   if (partition.phase != Phase::kActive || offset < partition.expected) return Admission::kSkip;
@@ -209,11 +248,11 @@ void ShardCore::verify(SlotId slot, const Witness& seen, Instant /*now*/) {
   Partition& partition = at(slot);
   if (partition.phase != Phase::kVerifying) return;
   if (seen == *partition.witness) {
-    partition.phase = Phase::kActive;
+    partition.proven = true;
     return;
   }
-  partition.mismatch = true;
-  query_range(slot, partition);
+  partition.mismatch = seen.offset;
+  query_range(partition);
 }
 
 bool ShardCore::may_send() const {
@@ -236,7 +275,7 @@ void ShardCore::track(EntryId id, SlotId slot, Offset offset) {
   partition.end_seen.reset();
   partition.fresh = false;
   if (partition.condemned && partition.condemned->first == offset) partition.condemned.reset();
-  entries_[id] = Entry{slot, partition.tracker.track(offset, 1, id), offset, false, false, false};
+  entries_[id] = Entry{slot, partition.tracker.track(offset, 1, id), offset};
   ++outstanding_;
 }
 
@@ -244,6 +283,7 @@ void ShardCore::begin(EntryId id, SlotId slot, Offset offset, bool dead_letter) 
   track(id, slot, offset);
   entries_[id].in_sink = true;
   entries_[id].dead_letter = dead_letter;
+  entries_[id].alone = isolating_ > 0;
   ++unanswered_;
 }
 
@@ -260,16 +300,24 @@ void ShardCore::acknowledge(EntryId id) {
   entry.acknowledged = true;
   --outstanding_;
   ++since_commit_;
-  if (partition.tracker.acked(entry.tracked)) position_moved(entry.slot, partition);
+  if (!partition.tracker.acked(entry.tracked)) return;
+  if (!std::exchange(partition.touched, true)) touched_.push_back(entry.slot);
+  position_moved(partition);
 }
 
-void ShardCore::position_moved(SlotId slot, Partition& partition) {
+void ShardCore::position_moved(Partition& partition) {
   partition.unsaved = true;
-  if (!std::exchange(partition.touched, true)) touched_.push_back(slot);
+  partition.query_backoff = Duration{0};
+  partition.query_not_before = Instant::min();
   if (partition.isolate_until && partition.tracker.committable() > *partition.isolate_until) {
-    partition.isolate_until.reset();
-    --isolating_;
+    end_isolation(partition);
   }
+}
+
+void ShardCore::end_isolation(Partition& partition) {
+  if (!partition.isolate_until) return;
+  partition.isolate_until.reset();
+  --isolating_;
 }
 
 void ShardCore::delivered(EntryId id, Instant /*now*/) {
@@ -300,11 +348,11 @@ void ShardCore::undelivered(EntryId id, const Error& error, Instant now) {
                                            entry.offset.value, error.message)});
         return;
       }
-      if (isolating_ > 0) {
+      if (entry.alone) {
         // One record at a time is in flight: this one is to blame. It is read again, and goes to
         // the failure policy as it came.
         partition.condemned.emplace(entry.offset, error);
-      } else {
+      } else if (state_ == State::kRunning) {
         emit(PurgeCommand{});
       }
       if (!partition.isolate_until) ++isolating_;
@@ -331,7 +379,7 @@ const std::vector<ShardCore::Released>& ShardCore::collect_released() {
       free_entries_.push_back(static_cast<EntryId>(id));
     });
     if (released > 0) released_.back().newest = true;
-    apply_end(slot, partition);
+    apply_end(partition);
   }
   touched_.clear();
   return released_;
@@ -349,6 +397,8 @@ void ShardCore::drain() {
 }
 
 void ShardCore::back_off(Instant now) {
+  // Records of one request fail together: that is one failure.
+  if (std::exchange(backed_off_, true)) return;
   backoff_ = std::clamp(backoff_ * 2, limits_.retry_least, limits_.retry_most);
   not_before_ = now + backoff_;
 }
@@ -366,6 +416,7 @@ void ShardCore::rewind(SlotId slot, Partition& partition) {
 void ShardCore::finish_drain(Instant now) {
   if (unanswered_ > 0 || !touched_.empty() || now < not_before_) return;
   state_ = State::kRunning;
+  backed_off_ = false;
   if (std::exchange(new_sink_, false)) {
     sink_down_ = true;
     emit(NewSinkCommand{});
@@ -432,9 +483,15 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
     const Offset next = update.checkpoint.position.next;
     partition.durable = next;
     partition.unsaved = partition.tracker.committable() != next;
-    if (partition.group_committed != next) to_group.emplace_back(update.slot, next);
+    if (std::exchange(partition.start_unsaved, false)) --starts_unsaved_;
+    if (partition.group_pending) {
+      to_group.emplace_back(update.slot, *partition.group_pending);
+    } else if (partition.group_committed != next) {
+      to_group.emplace_back(update.slot, next);
+    }
   }
-  // One group commit at a time, so that at most one value is in doubt.
+  // One group commit at a time, and one whose outcome is unknown is repeated before the next: at
+  // most one value is in doubt.
   if (group_committing_ || to_group.empty()) {
     for (const auto& [slot, offset] : to_group) {
       if (alive()) at(slot).unsaved = true;  // tell the group with a later commit
@@ -448,11 +505,14 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
 
 void ShardCore::group_committed(const std::vector<std::pair<SlotId, Offset>>& offsets, bool ok) {
   group_committing_ = false;
-  if (!ok) return;
   for (const auto& [slot, offset] : offsets) {
     Partition& partition = at(slot);
-    partition.group_committed = offset;
-    if (partition.group_pending == offset) partition.group_pending.reset();
+    if (ok) {
+      partition.group_committed = offset;
+      if (partition.group_pending == offset) partition.group_pending.reset();
+    }
+    // The next commit repeats it, or goes on from it.
+    if (!ok || partition.durable != offset) partition.unsaved = partition.unsaved || alive();
   }
 }
 
@@ -475,13 +535,15 @@ void ShardCore::group_seen(SlotId slot, std::optional<Offset> offset) {
 }
 
 void ShardCore::refresh_group(Instant now) {
-  next_group_refresh_ = now + limits_.group_refresh;
   if (group_committing_) return;
+  next_group_refresh_ = now + limits_.group_refresh;
   std::vector<std::pair<SlotId, Offset>> offsets;
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
-    if (partitions_[slot] && at(slot).group_committed) {
-      offsets.emplace_back(slot, *at(slot).group_committed);
-    }
+    if (!partitions_[slot]) continue;
+    const Partition& partition = at(slot);
+    const auto& newest =
+        partition.group_pending ? partition.group_pending : partition.group_committed;
+    if (newest) offsets.emplace_back(slot, *newest);
   }
   if (offsets.empty()) return;
   group_committing_ = true;
@@ -506,8 +568,10 @@ void ShardCore::tick(Instant now) {
     }
   }
   if (state_ == State::kStopped || state_ == State::kFailed) return;
+  ask_ranges(now);
+  const bool start_waits = starts_unsaved_ > 0 && !store_error_;
   if (settled && !committing_ &&
-      (now >= next_commit_ || since_commit_ >= limits_.checkpoint_records)) {
+      (now >= next_commit_ || since_commit_ >= limits_.checkpoint_records || start_waits)) {
     next_commit_ = now + limits_.checkpoint_interval;
     gather_commit();
   }
@@ -516,7 +580,13 @@ void ShardCore::tick(Instant now) {
 
 Instant ShardCore::deadline() const {
   Instant next = next_commit_;
-  if (state_ == State::kDraining) next = std::min(next, not_before_);
+  // With something unanswered, only its answer ends the drain.
+  if (state_ == State::kDraining && unanswered_ == 0) next = std::min(next, not_before_);
+  if (queries_wanted_ > 0 && alive()) {
+    for (const auto& partition : partitions_) {
+      if (partition && partition->query_wanted) next = std::min(next, partition->query_not_before);
+    }
+  }
   if (state_ == State::kStopping) next = std::min(next, stop_deadline_);
   return next;
 }
@@ -530,12 +600,21 @@ void ShardCore::stop(Instant now, Duration drain_timeout) {
 void ShardCore::fail(Error error) {
   if (state_ == State::kFailed || state_ == State::kStopped) return;
   state_ = State::kFailed;
-  // What is acknowledged is worth keeping; a witness that lags behind is left out.
-  if (!committing_) gather_commit();
-  emit(FailCommand{std::move(error)});
+  failure_ = std::move(error);
 }
 
-std::vector<Command> ShardCore::take_commands() { return std::exchange(commands_, {}); }
+bool ShardCore::finished() const {
+  return state_ == State::kStopped || (state_ == State::kFailed && !failure_);
+}
+
+std::vector<Command> ShardCore::take_commands() {
+  if (failure_ && touched_.empty() && !committing_) {
+    // What is acknowledged is worth keeping.
+    gather_commit();
+    emit(FailCommand{*std::exchange(failure_, std::nullopt)});
+  }
+  return std::exchange(commands_, {});
+}
 
 Offset ShardCore::position(SlotId slot) const { return at(slot).tracker.committable(); }
 Offset ShardCore::durable(SlotId slot) const { return at(slot).durable; }

@@ -42,7 +42,7 @@ struct PartitionStart {
   bool fresh = false;  // no checkpoint: a log that starts later is no gap
   std::optional<Offset> group_committed;
   std::optional<Offset> group_pending;
-  bool save_now = false;  // the choice of the start must reach the store before any record does
+  bool save_now = false;  // the choice of the start reaches the store before any record is polled
 };
 
 // ---- commands -------------------------------------------------------------------------------
@@ -105,8 +105,8 @@ class ShardCore {
   void suspect(SlotId slot);
   // The source may have lost its place: drain, then assign again.
   void reassign(SlotId slot);
-  void range(SlotId slot, Offset low, Offset high, Instant now);
-  void range_failed(SlotId slot, const Error& error, Instant now);
+  void range(SlotId slot, Offset low, Offset high);
+  void range_failed(SlotId slot, const Error& error);
   void out_of_range(SlotId slot, std::uint64_t era);
   void end_of_partition(SlotId slot, Offset offset, std::uint64_t era, Instant now);
 
@@ -151,11 +151,15 @@ class ShardCore {
   void tick(Instant now);
   [[nodiscard]] Instant deadline() const;  // tick() again by then
   void stop(Instant now, Duration drain);
+  // REQUIRES before take_commands(): released entries were collected and their witnesses given, so
+  // that what is acknowledged can be committed together with the failure.
   void fail(Error error);
   std::vector<Command> take_commands();
 
   // ---- what is known ----
   [[nodiscard]] State state() const { return state_; }
+  // Stopped or failed, and the last command was taken.
+  [[nodiscard]] bool finished() const;
   [[nodiscard]] std::size_t unanswered() const { return unanswered_; }
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
   [[nodiscard]] std::uint64_t in_flight_bytes() const { return in_flight_bytes_; }
@@ -175,7 +179,12 @@ class ShardCore {
     Phase phase = Phase::kActive;
     bool fresh = false;
     bool suspected = false;  // verify again after the drain
-    bool mismatch = false;   // the witness's place holds another record
+    bool proven = false;     // the witness was read again, and is the same
+    // kVerifying: this offset holds another record than the witness, or one where there was none.
+    std::optional<Offset> mismatch;
+    bool query_wanted = false;  // kQuerying: ask for the range, but not before:
+    Instant query_not_before = Instant::min();
+    Duration query_backoff{0};
     AckTracker tracker;
     std::optional<Witness> witness;  // of the newest record before tracker.committable()
     Offset expected;                 // offsets only rise: the next record is this one or later
@@ -185,7 +194,8 @@ class ShardCore {
     std::optional<Offset> end_seen;
     bool touched = false;  // in touched_
 
-    bool unsaved = false;  // differs from what is durable
+    bool unsaved = false;        // differs from what is durable, or the group does
+    bool start_unsaved = false;  // nothing is polled before it is durable
     Offset durable;
     std::optional<Offset> group_committed;
     std::optional<Offset> group_pending;
@@ -201,6 +211,7 @@ class ShardCore {
     bool in_sink = false;
     bool acknowledged = false;
     bool dead_letter = false;
+    bool alone = false;  // nothing else was in a sink: a refusal can only mean this one
   };
 
   void drain();
@@ -208,9 +219,11 @@ class ShardCore {
   void back_off(Instant now);
   void rewind(SlotId slot, Partition& partition);
   void read_from_position(SlotId slot, Partition& partition, bool verify);
-  void position_moved(SlotId slot, Partition& partition);
-  void apply_end(SlotId slot, Partition& partition);
-  void query_range(SlotId slot, Partition& partition);
+  void position_moved(Partition& partition);
+  void apply_end(Partition& partition);
+  void query_range(Partition& partition);
+  void ask_ranges(Instant now);
+  void end_isolation(Partition& partition);
   void unproven(SlotId slot, Partition& partition, std::string_view why);
   void gap(SlotId slot, Partition& partition, const std::string& what, Offset low);
   void acknowledge(EntryId id);
@@ -243,11 +256,14 @@ class ShardCore {
   std::size_t outstanding_ = 0;  // begun and not acknowledged
   std::size_t unanswered_ = 0;   // in a sink
   int isolating_ = 0;            // partitions with isolate_until
+  int queries_wanted_ = 0;       // partitions with query_wanted
+  int starts_unsaved_ = 0;       // partitions with start_unsaved
   bool new_sink_ = false;        // wanted after the drain
   bool sink_down_ = false;       // none until sink_ready()
 
   Duration backoff_{0};
-  Instant not_before_;  // the drain does not end before: back-off
+  bool backed_off_ = false;  // during this drain
+  Instant not_before_;       // the drain does not end before: back-off
   Instant next_commit_;
   Instant next_group_refresh_;
   Instant stop_deadline_;
@@ -257,6 +273,7 @@ class ShardCore {
   std::vector<PositionUpdate> in_commit_;
   bool group_committing_ = false;
   std::optional<Error> store_error_;
+  std::optional<Error> failure_;  // failed, and not said yet
 };
 
 }  // namespace drawbridge

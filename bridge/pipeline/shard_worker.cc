@@ -61,13 +61,12 @@ void ShardWorker::post(ShardMessage message) {
   deps_.waker.wake();
 }
 
-bool ShardWorker::finished() const {
-  return core_.state() == ShardCore::State::kStopped || core_.state() == ShardCore::State::kFailed;
-}
+bool ShardWorker::finished() const { return core_.finished(); }
 
 void ShardWorker::run() {
   while (!finished()) {
     const Instant next = step();
+    if (finished()) return;
     const Instant now = deps_.clock.now();
     if (next > now) deps_.waker.wait(next - now);
   }
@@ -82,8 +81,8 @@ Instant ShardWorker::step() {
   core_.tick(now);
   carry_out(now);
   const bool more = work(now);
-  carry_out(now);
   release(now);
+  carry_out(now);
   if (now >= publish_at_) publish(now);
   check_goals();
   if (finished() || more) return now;
@@ -99,41 +98,43 @@ void ShardWorker::handle_messages(Instant now) {
     messages.swap(mailbox_);
   }
   for (ShardMessage& message : messages) {
-    std::visit(
-        Overloaded{
-            [&](AddPartitionMessage& add) { handle(add, now); },
-            [&](RouteMessage& route) { partitions_[route.slot]->route = std::move(route.route); },
-            [&](SuspectMessage& suspect) {
-              log(Level::kInfo, "looking again at what was copied",
-                  {{"pipeline", deps_.options.name},
-                   {"topic", partitions_[suspect.slot]->at.topic},
-                   {"partition", partitions_[suspect.slot]->at.partition.value},
-                   {"reason", suspect.why}});
-              core_.suspect(suspect.slot);
-            },
-            [&](ReassignMessage& reassign) {
-              log_folded(Level::kWarning, "assigning a partition again",
+    std::visit(Overloaded{
+                   [&](AddPartitionMessage& add) { handle(add, now); },
+                   [&](RouteMessage& route) {
+                     set_route(*partitions_[route.slot], std::move(route.route));
+                   },
+                   [&](SuspectMessage& suspect) {
+                     log(Level::kInfo, "looking again at what was copied",
                          {{"pipeline", deps_.options.name},
-                          {"topic", partitions_[reassign.slot]->at.topic},
-                          {"partition", partitions_[reassign.slot]->at.partition.value},
-                          {"reason", reassign.why}});
-              core_.reassign(reassign.slot);
-            },
-            [&](SinkMessage& sink) {
-              sink_options_ = sink.options;
-              core_.want_new_sink(now);
-            },
-            [&](GroupCommittedMessage& done) {
-              if (done.error) {
-                log_folded(Level::kWarning, "commit to the consumer group failed, will be repeated",
+                          {"topic", partitions_[suspect.slot]->at.topic},
+                          {"partition", partitions_[suspect.slot]->at.partition.value},
+                          {"reason", suspect.why}});
+                     core_.suspect(suspect.slot);
+                   },
+                   [&](ReassignMessage& reassign) {
+                     log_folded(Level::kWarning, "assigning a partition again",
+                                {{"pipeline", deps_.options.name},
+                                 {"topic", partitions_[reassign.slot]->at.topic},
+                                 {"partition", partitions_[reassign.slot]->at.partition.value},
+                                 {"reason", reassign.why}});
+                     core_.reassign(reassign.slot);
+                   },
+                   [&](SinkMessage& sink) {
+                     sink_options_ = sink.options;
+                     core_.want_new_sink(now);
+                   },
+                   [&](GroupCommittedMessage& done) {
+                     if (done.error) {
+                       log_folded(
+                           Level::kWarning, "commit to the consumer group failed, will be repeated",
                            {{"pipeline", deps_.options.name}, {"error", done.error->message}});
-              }
-              core_.group_committed(done.offsets, !done.error);
-            },
-            [&](GroupSeenMessage& seen) { core_.group_seen(seen.slot, seen.offset); },
-            [&](StopMessage& stop) { core_.stop(now, stop.drain); },
-        },
-        message);
+                     }
+                     core_.group_committed(done.offsets, !done.error);
+                   },
+                   [&](GroupSeenMessage& seen) { core_.group_seen(seen.slot, seen.offset); },
+                   [&](StopMessage& stop) { core_.stop(now, stop.drain); },
+               },
+               message);
   }
 }
 
@@ -143,9 +144,16 @@ void ShardWorker::handle(AddPartitionMessage& message, Instant now) {
     goals_open_ = true;
     caught_up_said_ = false;
   }
-  partitions_[message.slot] =
-      PartitionInfo{std::move(message.at), std::move(message.route), message.goal};
+  partitions_[message.slot] = PartitionInfo{std::move(message.at), {}, {}, {}, message.goal};
+  set_route(*partitions_[message.slot], std::move(message.route));
   core_.add(message.slot, message.start, now);
+}
+
+// Records view the names: those in flight keep the one that they were sent with.
+void ShardWorker::set_route(PartitionInfo& partition, Route route) {
+  partition.target_topic = *topics_.insert(route.target_topic).first;
+  partition.dead_letter_topic = *topics_.insert(route.dead_letter_topic).first;
+  partition.route = std::move(route);
 }
 
 void ShardWorker::check_goals() {
@@ -201,6 +209,7 @@ void ShardWorker::release(Instant /*now*/) {
       Record& record = done.batch->records[done.index];
       record.key = done.key;
       record.value = done.value;
+      record.timestamp_ms = done.timestamp_ms;
       core_.witness(released.slot, witness_of(record, hash_seed_));
     }
     let_go(done.batch);
@@ -232,9 +241,9 @@ void ShardWorker::carry_out(Instant now) {
                        const auto range =
                            deps_.source.watermarks(partitions_[query.slot]->at, kRangeTimeout);
                        if (range) {
-                         core_.range(query.slot, range->low, range->high, now);
+                         core_.range(query.slot, range->low, range->high);
                        } else {
-                         core_.range_failed(query.slot, range.error(), now);
+                         core_.range_failed(query.slot, range.error());
                        }
                      },
                      [&](const PurgeCommand&) {
@@ -427,6 +436,7 @@ ShardWorker::Progress ShardWorker::work_record(Record& record, Instant now) {
     hand_.started = true;
     hand_.key = record.key;
     hand_.value = record.value;
+    hand_.timestamp_ms = record.timestamp_ms;
   }
   if (!hand_.failure && !hand_.ready && apply_chain(record, now) == Progress::kBlocked) {
     return Progress::kBlocked;
@@ -438,7 +448,7 @@ ShardWorker::Progress ShardWorker::work_record(Record& record, Instant now) {
 }
 
 ShardWorker::Progress ShardWorker::apply_chain(Record& record, Instant now) {
-  record.target_topic = partitions_[record.slot]->route.target_topic;
+  record.target_topic = partitions_[record.slot]->target_topic;
   Scratch scratch{hand_.batch->arena, now};
   const Outcome outcome = deps_.chain.apply(record, scratch, hand_.next);
   const bool waits = outcome.kind() == Outcome::Kind::kWait;
@@ -486,8 +496,9 @@ Result<std::int32_t> ShardWorker::target_partition(const Record& record,
 
 void ShardWorker::remember(EntryId entry, std::size_t bytes) {
   if (entry >= in_flight_.size()) in_flight_.resize(entry + 1);
-  in_flight_[entry] = InFlight{hand_.batch, static_cast<std::uint32_t>(hand_.index), hand_.key,
-                               hand_.value, static_cast<std::uint32_t>(bytes)};
+  in_flight_[entry] =
+      InFlight{hand_.batch,        static_cast<std::uint32_t>(hand_.index), hand_.key, hand_.value,
+               hand_.timestamp_ms, static_cast<std::uint32_t>(bytes)};
 }
 
 ShardWorker::Progress ShardWorker::send(Record& record, Instant now) {
@@ -571,9 +582,10 @@ void ShardWorker::build_dead_letter(const Record& record, const PartitionInfo& i
   Record& dead = *hand_.dead_letter;
   dead.key = hand_.key;
   dead.value = hand_.value;
+  dead.timestamp_ms = hand_.timestamp_ms;
   dead.headers.restore();
   dead.headers.keep_native();
-  dead.target_topic = info.route.dead_letter_topic;
+  dead.target_topic = info.dead_letter_topic;
   dead.target_partition =
       Partition{record.partition.value % std::max(info.route.dead_letter_partitions, 1)};
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -137,6 +138,8 @@ class ShardWorker {
   struct PartitionInfo {
     TopicPartition at;
     Route route;
+    std::string_view target_topic;  // interned, as the route has them
+    std::string_view dead_letter_topic;
     std::optional<Offset> goal;
   };
 
@@ -146,6 +149,7 @@ class ShardWorker {
     std::uint32_t index = 0;
     std::optional<ByteView> key;  // as consumed: for the witness
     std::optional<ByteView> value;
+    std::int64_t timestamp_ms = 0;
     std::uint32_t bytes = 0;
   };
 
@@ -159,6 +163,7 @@ class ShardWorker {
     std::size_t next = 0;         // where the chain goes on
     std::optional<ByteView> key;  // as consumed
     std::optional<ByteView> value;
+    std::int64_t timestamp_ms = 0;
     bool ready = false;                   // through the chain, not yet taken by the sink
     std::optional<Error> failure;         // goes to the failure policy
     std::string failed_in;                // the transform's name, or where else
@@ -170,6 +175,7 @@ class ShardWorker {
 
   void handle_messages(Instant now);
   void handle(AddPartitionMessage& message, Instant now);
+  void set_route(PartitionInfo& partition, Route route);
   void take_deliveries(Instant now);
   void take_deliveries(std::unique_ptr<Sink>& sink, Instant now);
   void release(Instant now);
@@ -204,8 +210,9 @@ class ShardWorker {
   std::unique_ptr<Sink> sink_;
   std::unique_ptr<Sink> dead_letter_sink_;
   std::vector<std::optional<PartitionInfo>> partitions_;  // by slot
-  std::vector<InFlight> in_flight_;                       // by entry
-  std::vector<std::unique_ptr<Batch>> batches_;           // all that exist
+  std::set<std::string> topics_;     // names that records view; only grows, so that they stay
+  std::vector<InFlight> in_flight_;  // by entry
+  std::vector<std::unique_ptr<Batch>> batches_;  // all that exist
   std::vector<Batch*> free_batches_;
   std::vector<Delivery> deliveries_;
   Hand hand_;

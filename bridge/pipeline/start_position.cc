@@ -32,7 +32,15 @@ StartDecision decide_start(const std::optional<Checkpoint>& stored,
     start.group_pending = stored->group_pending;
     const bool ours = !group || group == stored->group_committed ||
                       group == stored->group_pending || *group == stored->position.next;
-    if (ours) return decision;
+    if (ours) {
+      // What the group holds is no longer in doubt. The next checkpoint must know it as ours even
+      // where it was this checkpoint's position.
+      if (group) {
+        start.group_committed = group;
+        start.group_pending.reset();
+      }
+      return decision;
+    }
     decision.reason = StartReason::kGroupReset;
   } else if (group) {
     decision.reason = StartReason::kGroupOnly;
