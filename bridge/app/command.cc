@@ -18,11 +18,11 @@ constexpr std::string_view kExitHelp =
     "Exit status: 0 success; 1 configuration problem; 2 usage; 3 a pipeline or a check failed;\n"
     "4 checkpoint store or keys cannot be used; 130 interrupted twice.\n";
 
-std::string overview(const std::vector<Command>& commands) {
+std::string overview(const std::vector<CommandSpec>& commands) {
   std::string text =
       "drawbridge: replicates Kafka topics between clusters and moves them between key domains.\n\n"
       "Usage: drawbridge COMMAND [OPTIONS]\n\nCommands:\n";
-  for (const Command& command : commands) {
+  for (const CommandSpec& command : commands) {
     text += fmt::format("  {:<16} {}\n", command.name, command.summary);
   }
   text += "\n`drawbridge COMMAND --help` tells more.\n\n";
@@ -30,7 +30,7 @@ std::string overview(const std::vector<Command>& commands) {
   return text;
 }
 
-std::string help_for(const Command& command, const po::options_description& options) {
+std::string help_for(const CommandSpec& command, const po::options_description& options) {
   std::ostringstream text;
   text << command.summary << "\n\nUsage: drawbridge " << command.name << ' ' << command.usage
        << "\n\n"
@@ -45,11 +45,11 @@ int usage_error(const std::string& message) {
 }
 
 // The command with the most words that `arguments` begin with, and how many words that is.
-std::pair<const Command*, std::size_t> find(const std::vector<Command>& commands,
-                                            const std::vector<std::string>& arguments) {
-  const Command* best = nullptr;
+std::pair<const CommandSpec*, std::size_t> find(const std::vector<CommandSpec>& commands,
+                                                const std::vector<std::string>& arguments) {
+  const CommandSpec* best = nullptr;
   std::size_t best_words = 0;
-  for (const Command& command : commands) {
+  for (const CommandSpec& command : commands) {
     std::istringstream stream(command.name);
     std::vector<std::string> words;
     for (std::string word; stream >> word;) words.push_back(word);
@@ -62,7 +62,7 @@ std::pair<const Command*, std::size_t> find(const std::vector<Command>& commands
   return {best, best_words};
 }
 
-int run(const Command& command, const std::vector<std::string>& arguments) {
+int run(const CommandSpec& command, const std::vector<std::string>& arguments) {
   po::options_description options("Options");
   if (command.describe) command.describe(options);
   options.add_options()("help,h", "show this help");
@@ -88,7 +88,7 @@ int run(const Command& command, const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-int run_command_line(const std::vector<Command>& commands,
+int run_command_line(const std::vector<CommandSpec>& commands,
                      const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
     fmt::print(stderr, "{}", overview(commands));
@@ -103,12 +103,18 @@ int run_command_line(const std::vector<Command>& commands,
   const auto [command, count] = find(commands, words);
   if (command == nullptr) {
     std::string verbs;
-    for (const Command& candidate : commands) {
+    for (const CommandSpec& candidate : commands) {
       if (candidate.name.starts_with(words[0] + " ")) {
-        verbs += fmt::format("\n  drawbridge {} {}", candidate.name, candidate.usage);
+        verbs += fmt::format("  drawbridge {} {}\n      {}\n", candidate.name, candidate.usage,
+                             candidate.summary);
       }
     }
-    if (!verbs.empty()) return usage_error(fmt::format("{} needs a verb:{}", words[0], verbs));
+    const bool asks_for_help = words.size() > 1 && (words[1] == "--help" || words[1] == "-h");
+    if (!verbs.empty() && asks_for_help) {
+      fmt::print("Usage:\n{}\n{}", verbs, kExitHelp);
+      return kExitOk;
+    }
+    if (!verbs.empty()) return usage_error(fmt::format("{} needs a verb:\n{}", words[0], verbs));
     return usage_error(
         fmt::format("unknown command `{}`; `drawbridge --help` lists them", words[0]));
   }

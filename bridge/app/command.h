@@ -17,7 +17,7 @@ struct CommandLine {
   boost::program_options::variables_map options;
 };
 
-struct Command {
+struct CommandSpec {
   std::string name;     // with its verb, if it has one: "keys create"
   std::string summary;  // one line
   std::string usage;    // what follows the name: "-c FILE [--until-caught-up]"
@@ -29,7 +29,7 @@ struct Command {
 
 // Finds the command that `arguments` (without the program's name) name, parses its options, runs
 // it. Prints help and usage errors itself.
-int run_command_line(const std::vector<Command>& commands,
+int run_command_line(const std::vector<CommandSpec>& commands,
                      const std::vector<std::string>& arguments);
 
 // `-c FILE`, shared by most commands.

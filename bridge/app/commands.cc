@@ -7,20 +7,18 @@
 
 namespace drawbridge {
 
-std::vector<Command> all_commands() {
-  std::vector<Command> commands{run_command(),  lint_command(), echo_command(),   check_command(),
-                                list_command(), demo_command(), inspect_command()};
-  for (auto& command : offsets_commands()) commands.push_back(std::move(command));
+std::vector<CommandSpec> all_commands() {
+  std::vector<CommandSpec> commands{run_command(), lint_command(), echo_command(), list_command()};
   for (auto& command : keys_commands()) commands.push_back(std::move(command));
   commands.push_back(reference_command());
   commands.push_back(version_command());
   return commands;
 }
 
-Command version_command() {
+CommandSpec version_command() {
   return {"version", "print versions", "", {}, {}, [](const CommandLine&) {
             fmt::print("drawbridge {}\nlibrdkafka {}\n", DRAWBRIDGE_VERSION,
-                       kafka_library_version());
+                       kafka::library_version());
             return static_cast<int>(kExitOk);
           }};
 }

@@ -7,18 +7,18 @@
 
 namespace drawbridge {
 
-std::vector<Command> all_commands();
+std::vector<CommandSpec> all_commands();
 
-Command run_command();                    // run_command.cc
-Command lint_command();                   // configuration_commands.cc
-Command echo_command();                   // configuration_commands.cc
-Command list_command();                   // configuration_commands.cc
-Command reference_command();              // configuration_commands.cc
-Command check_command();                  // check_command.cc
-Command demo_command();                   // demo_command.cc
-Command inspect_command();                // inspect_command.cc
-std::vector<Command> offsets_commands();  // offsets_commands.cc
-std::vector<Command> keys_commands();     // keys_commands.cc
-Command version_command();                // commands.cc
+CommandSpec run_command();                    // run_command.cc
+CommandSpec lint_command();                   // configuration_commands.cc
+CommandSpec echo_command();                   // configuration_commands.cc
+CommandSpec list_command();                   // list_command.cc
+CommandSpec reference_command();              // configuration_commands.cc
+CommandSpec check_command();                  // check_command.cc
+CommandSpec demo_command();                   // demo_command.cc
+CommandSpec inspect_command();                // inspect_command.cc
+std::vector<CommandSpec> offsets_commands();  // offsets_commands.cc
+std::vector<CommandSpec> keys_commands();     // keys_commands.cc
+CommandSpec version_command();                // commands.cc
 
 }  // namespace drawbridge

@@ -48,7 +48,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(const Configuration& configuration)
   std::unique_ptr<Daemon> daemon(new Daemon(configuration));
   DRAWBRIDGE_ASSIGN(daemon->keys_, open_key_domains(configuration));
   DRAWBRIDGE_ASSIGN(daemon->store_, open_state(configuration, true));
-  daemon->connector_ = make_kafka_connector();
+  daemon->connector_ = kafka::make_connector();
   return daemon;
 }
 

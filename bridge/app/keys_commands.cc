@@ -69,9 +69,9 @@ int with_secret_heap(Action&& action) {
   return heap ? action() : report(heap.error());
 }
 
-Command key_command(std::string name, std::string summary,
-                    Result<KeyListing> (*action)(const std::string&, const std::string&,
-                                                 WallMillis)) {
+CommandSpec key_command(std::string name, std::string summary,
+                        Result<KeyListing> (*action)(const std::string&, const std::string&,
+                                                     WallMillis)) {
   return {"keys " + name,
           std::move(summary),
           "-f FILE NAME",
@@ -85,9 +85,9 @@ Command key_command(std::string name, std::string summary,
           }};
 }
 
-Command version_switch(std::string name, std::string summary,
-                       Result<KeyListing> (*action)(const std::string&, const std::string&,
-                                                    std::optional<std::uint32_t>)) {
+CommandSpec version_switch(std::string name, std::string summary,
+                           Result<KeyListing> (*action)(const std::string&, const std::string&,
+                                                        std::optional<std::uint32_t>)) {
   return {"keys " + name,
           std::move(summary),
           "-f FILE NAME [--version N]",
@@ -113,7 +113,7 @@ int list(const CommandLine& line) {
 
 }  // namespace
 
-std::vector<Command> keys_commands() {
+std::vector<CommandSpec> keys_commands() {
   return {
       key_command("create", "make a key in a local keyring (and the keyring)", create_key),
       {"keys list", "list a keyring's keys, without material", "-f FILE", describe_file, {}, list},

@@ -27,8 +27,7 @@ std::string ProgressBar::line(const PipelineStatus& total, Instant now, int colu
       fmt::format(" {:3.0f} %  {} records  {:.0f}/s  {} left", share * 100, done, rate_, time_left);
   const int width = std::clamp(columns - static_cast<int>(tail.size()) - 3, 5, 50);
   const int filled = static_cast<int>(share * width);
-  return "[" + std::string(static_cast<std::size_t>(filled), '#') +
-         std::string(static_cast<std::size_t>(width - filled), '.') + "]" + tail;
+  return fmt::format("[{:#<{}}{:.<{}}]{}", "", filled, "", width - filled, tail);
 }
 
 }  // namespace drawbridge

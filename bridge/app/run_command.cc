@@ -125,7 +125,7 @@ int run_daemon(const CommandLine& line) {
 
 }  // namespace
 
-Command run_command() {
+CommandSpec run_command() {
   return {"run",
           "run the pipelines of a configuration",
           "-c FILE [--until-caught-up]",

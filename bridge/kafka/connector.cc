@@ -1,5 +1,7 @@
 #include "bridge/kafka/connector.h"
 
+#include <librdkafka/rdkafka.h>
+
 #include "bridge/kafka/source.h"
 #include "bridge/kafka/target.h"
 
@@ -21,5 +23,7 @@ class KafkaConnector final : public Connector {
 }  // namespace
 
 std::unique_ptr<Connector> make_connector() { return std::make_unique<KafkaConnector>(); }
+
+std::string library_version() { return rd_kafka_version_str(); }
 
 }  // namespace drawbridge::kafka

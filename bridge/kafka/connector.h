@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "bridge/pipeline/ports.h"
 
@@ -9,5 +10,8 @@ namespace drawbridge::kafka {
 
 // Thread-safe; keeps nothing.
 std::unique_ptr<Connector> make_connector();
+
+// Of the client library that is linked.
+std::string library_version();
 
 }  // namespace drawbridge::kafka

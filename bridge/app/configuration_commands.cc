@@ -1,0 +1,74 @@
+// `drawbridge lint`, `echo` and `reference`: a configuration seen without running it.
+#include <fmt/format.h>
+
+#include "bridge/app/commands.h"
+#include "bridge/app/configuration.h"
+#include "bridge/app/exit_codes.h"
+#include "config/reference.h"
+
+namespace drawbridge {
+namespace {
+
+namespace po = boost::program_options;
+
+int lint(const CommandLine& line) {
+  const std::string file = line.options["config"].as<std::string>();
+  // First without secrets, so that a configuration can be linted where they must not be.
+  if (!load_or_report(file, false)) return kExitConfiguration;
+  const auto with_secrets = load_configuration(file, catalogue(), {.resolve_secrets = true});
+  if (!with_secrets && line.options.contains("secrets")) {
+    print_problems(with_secrets.error());
+    return kExitConfiguration;
+  }
+  fmt::print("{}: ok\n", file);
+  if (!with_secrets) {
+    for (const Problem& missing : with_secrets.error()) {
+      fmt::print(stderr, "{} (warning: not on this machine)\n", missing.text());
+    }
+  }
+  return kExitOk;
+}
+
+int echo(const CommandLine& line) {
+  const auto text = echo_configuration(line.options["config"].as<std::string>(), catalogue());
+  if (!text) {
+    print_problems(text.error());
+    return kExitConfiguration;
+  }
+  fmt::print("{}", *text);
+  return kExitOk;
+}
+
+int reference(const CommandLine& line) {
+  if (!line.options.contains("page")) {
+    fmt::print("{}\n", fmt::join(reference_pages(), "\n"));
+    return kExitOk;
+  }
+  const auto page = reference_page(line.options["page"].as<std::string>(), catalogue());
+  if (!page) return report(page.error());
+  fmt::print("{}", *page);
+  return kExitOk;
+}
+
+}  // namespace
+
+CommandSpec lint_command() {
+  return {"lint",
+          "find every problem of a configuration, without connecting to anything",
+          "-c FILE [--secrets]",
+          [](po::options_description& options) {
+            add_config_option(options);
+            options.add_options()("secrets",
+                                  "a secret that is not there is an error, not a warning");
+          },
+          {},
+          lint};
+}
+
+CommandSpec echo_command() {
+  return {"echo",    "print a configuration in full, defaults included, secrets as references",
+          "-c FILE", add_config_option,
+          {},        echo};
+}
+
+}  // namespace drawbridge
