@@ -559,7 +559,9 @@ TEST_F(KeyCacheTest, ManyThreadsGetTheirKeys) {
           const auto lookup = cache_->unwrap(key.wrapped, key.context, waker, clock.now());
           if (opens(key, lookup)) break;
           ASSERT_EQ(key_of(lookup), nullptr);
-          if (code_of(lookup)) ASSERT_EQ(code_of(lookup), ErrorCode::kKeyUnavailable);
+          if (code_of(lookup)) {
+            ASSERT_EQ(code_of(lookup), ErrorCode::kKeyUnavailable);
+          }
           waker.wait(milliseconds(1));
         }
         if (i % 10 == 0) {
