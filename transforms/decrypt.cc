@@ -29,7 +29,7 @@ class Decrypt final : public Transform {
 
  private:
   Outcome open(Record& record, const Opener::Found& found, Scratch& scratch) {
-    const EnvelopeView& envelope = found.sealed.envelope;
+    const EnvelopeView& envelope = found.sealed->envelope;
     if (envelope.tombstone()) {
       auto verified = found.entry->key.verify(envelope, opener_.expected(), record.key);
       return verified ? Outcome::keep() : Outcome::from(std::move(verified).error());
@@ -39,6 +39,10 @@ class Decrypt final : public Transform {
     if (!opened) {
       scratch.arena.shrink(out, 0);
       return Outcome::from(std::move(opened).error());
+    }
+    if (looks_like_envelope(out)) {
+      // What follows takes it for a clear value; whoever sealed twice must open twice elsewhere.
+      return Outcome::from({ErrorCode::kEnvelopeUnexpected, "in the envelope is another one"});
     }
     record.value = out;
     return Outcome::keep();
@@ -78,6 +82,7 @@ TransformSpec decrypt_spec() {
                                   "either way")};
   spec.takes = Form::kEnvelope;
   spec.leaves = Form::kClear;
+  spec.guards_itself = true;
   spec.validate = check_scope_fields;
   spec.make = make;
   return spec;

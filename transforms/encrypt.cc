@@ -101,6 +101,7 @@ TransformSpec encrypt_spec() {
       "`authenticated` by a header, the value staying null"));
   spec.takes = Form::kClear;
   spec.leaves = Form::kEnvelope;
+  spec.guards_itself = true;
   spec.validate = validate;
   spec.make = make;
   return spec;

@@ -3,15 +3,15 @@
 namespace drawbridge {
 
 Opener::Lookup Opener::find(const Record& record, Instant now) {
-  auto sealed = read_sealed(record, tombstones_);
-  if (!sealed) return Outcome::from(std::move(sealed).error());
-  if (!*sealed) return BareTombstone{};
-  if (auto matched = match_scope((*sealed)->envelope, scope()); !matched) {
+  auto read = read_sealed(record, tombstones_, sealed_);
+  if (!read) return Outcome::from(std::move(read).error());
+  if (!*read) return BareTombstone{};
+  if (auto matched = match_scope(sealed_.envelope, scope()); !matched) {
     return Outcome::from(std::move(matched).error());
   }
-  auto found = keys_.find(**sealed, now);
+  auto found = keys_.find(sealed_, now);
   if (auto* outcome = std::get_if<Outcome>(&found)) return std::move(*outcome);
-  return Found{**sealed, std::get<OpeningKeys::Entry*>(found)};
+  return Found{&sealed_, std::get<OpeningKeys::Entry*>(found)};
 }
 
 Expected Opener::expected() const {

@@ -15,9 +15,10 @@ class Opener {
  public:
   struct BareTombstone {};  // a null value that passes
   struct Found {
-    SealedRecord sealed;        // views into the record
-    OpeningKeys::Entry* entry;  // valid until the next find()
+    const SealedRecord* sealed;  // views into the record
+    OpeningKeys::Entry* entry;
   };
+  // Valid until the next find().
   using Lookup = std::variant<Found, BareTombstone, Outcome>;
 
   Opener(std::shared_ptr<KeyCache> cache, Scope scope, Tombstones tombstones, Waker& waker)
@@ -32,6 +33,7 @@ class Opener {
  private:
   const Tombstones tombstones_;
   OpeningKeys keys_;
+  SealedRecord sealed_;  // of the last find()
 };
 
 }  // namespace drawbridge

@@ -13,7 +13,7 @@ namespace {
 using enum ErrorCode;
 
 Result<void> verify(const Opener& opener, const Opener::Found& found, const Record& record) {
-  return found.entry->key.verify(found.sealed.envelope, opener.expected(), record.key);
+  return found.entry->key.verify(found.sealed->envelope, opener.expected(), record.key);
 }
 
 // Swaps the wrapped keys; ciphertext, data key and the value's bytes stay.
@@ -68,7 +68,7 @@ class Rewrap final : public Transform {
   }
 
   static void swap_keys(Record& record, const Opener::Found& found, Arena& arena) {
-    const EnvelopeView& envelope = found.sealed.envelope;
+    const EnvelopeView& envelope = found.sealed->envelope;
     const ByteView block = found.entry->rewrapped;
     if (!envelope.has_inline_keys()) {
       set_header(record.headers, format::kKeysHeader, arena.copy(block));
@@ -124,7 +124,7 @@ class Reencrypt final : public Transform {
 
   Outcome reseal(Record& record, const Opener::Found& found, const DekSource::Ready& dek,
                  Scratch& scratch) {
-    const EnvelopeView& envelope = found.sealed.envelope;
+    const EnvelopeView& envelope = found.sealed->envelope;
     if (envelope.tombstone()) {
       if (auto verified = verify(opener_, found, record); !verified) {
         return Outcome::from(std::move(verified).error());
@@ -233,6 +233,7 @@ TransformSpec rekey_spec() {
       "header that is there is verified and re-keyed either way"));
   spec.takes = Form::kEnvelope;
   spec.leaves = Form::kEnvelope;
+  spec.guards_itself = true;
   spec.validate = validate;
   spec.make = make;
   return spec;

@@ -1,16 +1,37 @@
 #include "bridge/transform/chain.h"
 
 namespace drawbridge {
+namespace {
+
+// Is a guard for `formats` beside this step a second look at what the step looks at itself?
+bool needless(const TransformStep& step, std::optional<Form> form, Formats formats,
+              Tombstones tombstones) {
+  if (!step.spec->guards_itself || !form) return false;
+  const bool listed = *form == Form::kClear ? formats.clear : formats.native;
+  return listed && (tombstones == Tombstones::kPass || formats.clear);
+}
+
+}  // namespace
 
 Result<Chain> Chain::build(std::span<const TransformStep> steps, const RequireOptions& require,
                            KeyService& keys) {
-  DRAWBRIDGE_ASSIGN(const EffectiveFormats formats, effective_formats(require, steps));
-  Chain chain;
-  // A guard that accepts everything is left out only where nothing was asked for: with both
-  // formats listed, a damaged envelope is still refused.
-  if (formats.in) {
-    chain.steps_.push_back({"require.in", {}, make_guard(*formats.in, require.tombstones)});
+  DRAWBRIDGE_ASSIGN(EffectiveFormats formats, effective_formats(require, steps));
+  const Tombstones tombstones = require.tombstones;
+  if (steps.empty()) {
+    if (formats.in == formats.out) formats.out.reset();
+  } else {
+    const TransformStep& first = steps.front();
+    const TransformStep& last = steps.back();
+    if (formats.in && needless(first, first.spec->takes, *formats.in, tombstones)) {
+      formats.in.reset();
+    }
+    if (formats.out && needless(last, last.spec->leaves, *formats.out, tombstones)) {
+      formats.out.reset();
+    }
   }
+
+  Chain chain;
+  if (formats.in) chain.steps_.push_back({"require.in", {}, make_guard(*formats.in, tombstones)});
   for (std::size_t position = 0; position < steps.size(); ++position) {
     const TransformStep& step = steps[position];
     auto made = step.spec->make(step.values, keys);
@@ -21,8 +42,8 @@ Result<Chain> Chain::build(std::span<const TransformStep> steps, const RequireOp
     if (position == 0) chain.first_ = made->get();
     chain.steps_.push_back({step.spec->name, position, std::move(*made)});
   }
-  if (formats.out && !(steps.empty() && formats.out == formats.in)) {
-    chain.steps_.push_back({"require.out", {}, make_guard(*formats.out, require.tombstones)});
+  if (formats.out) {
+    chain.steps_.push_back({"require.out", {}, make_guard(*formats.out, tombstones)});
   }
   return chain;
 }

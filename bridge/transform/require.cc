@@ -21,8 +21,9 @@ class Guard final : public Transform {
     if (!formats_.native) {
       return Outcome::from({kEnvelopeUnexpected, "only values in clear are accepted here"});
     }
-    auto sealed = read_sealed(record, tombstones_);
-    return sealed ? Outcome::keep() : Outcome::from(std::move(sealed).error());
+    SealedRecord ignored;
+    auto read = read_sealed(record, tombstones_, ignored);
+    return read ? Outcome::keep() : Outcome::from(std::move(read).error());
   }
 
  private:

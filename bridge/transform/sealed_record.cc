@@ -22,25 +22,24 @@ Result<Tombstones> parse_tombstones(std::string_view name) {
   return fail(kInvalid, "`{}` is no policy for tombstones: pass or authenticated", name);
 }
 
-Result<std::optional<SealedRecord>> read_sealed(const Record& record, Tombstones tombstones) {
-  SealedRecord sealed;
+Result<bool> read_sealed(const Record& record, Tombstones tombstones, SealedRecord& out) {
   if (record.value) {
-    DRAWBRIDGE_ASSIGN(sealed.envelope, parse_envelope(*record.value));
+    DRAWBRIDGE_ASSIGN(out.envelope, parse_envelope(*record.value));
     if (record.headers.find(format::kTombstoneHeader) != nullptr) {
       return fail(kEnvelopeMalformed, "a value that is not null carries a {} header",
                   format::kTombstoneHeader);
     }
   } else {
     const bool bare = record.headers.find(format::kTombstoneHeader) == nullptr;
-    if (bare && tombstones == Tombstones::kPass) return std::nullopt;
+    if (bare && tombstones == Tombstones::kPass) return false;
     if (bare) {
       return fail(kEnvelopeMissing, "a null value without the {} header that would prove it",
                   format::kTombstoneHeader);
     }
-    DRAWBRIDGE_ASSIGN(sealed.envelope, find_tombstone(record.headers));
+    DRAWBRIDGE_ASSIGN(out.envelope, find_tombstone(record.headers));
   }
-  DRAWBRIDGE_ASSIGN(sealed.keys, wrapped_keys_of(sealed.envelope, record.headers));
-  return sealed;
+  DRAWBRIDGE_ASSIGN(out.keys, wrapped_keys_of(out.envelope, record.headers));
+  return true;
 }
 
 bool has_native_headers(const Headers& headers) {

@@ -29,9 +29,10 @@ struct SealedRecord {
   WrappedKeys keys;
 };
 
-// nullopt: a bare null value that passes. A tombstone header is looked at whatever the policy.
+// Fills `out`; false: a bare null value that passes, which has no envelope. A tombstone header is
+// looked at whatever the policy. (A parameter, since it is large and every record comes by here.)
 // Errors: kEnvelopeMissing, kEnvelopeMalformed, kEnvelopeUnsupported.
-Result<std::optional<SealedRecord>> read_sealed(const Record& record, Tombstones tombstones);
+Result<bool> read_sealed(const Record& record, Tombstones tombstones, SealedRecord& out);
 
 // Does the record carry a header of the native format?
 bool has_native_headers(const Headers& headers);

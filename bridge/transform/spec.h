@@ -80,6 +80,9 @@ struct TransformSpec {
   std::optional<Form> takes;
   std::optional<Form> leaves;
   bool changes_key = false;
+  // It refuses by itself whatever `native` or `clear` under `require` would (tombstones: pass), of
+  // what it takes as of what it leaves, so that no guard needs to look again beside it.
+  bool guards_itself = false;
   // Fields beyond single types (one of two needed, ...). Errors: kInvalid, naming the field.
   std::function<Result<void>(const FieldValues&)> validate;
   // Called once per shard. Never blocks on a key store.

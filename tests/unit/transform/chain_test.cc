@@ -136,6 +136,23 @@ TEST_F(ChainTest, what_a_transform_takes_and_leaves_is_required_without_being_as
   EXPECT_TRUE(calls_.empty());
 }
 
+TEST_F(ChainTest, no_second_look_beside_a_transform_that_guards_itself) {
+  add("opens", {}, Form::kEnvelope, Form::kClear);
+  specs_[0]->guards_itself = true;
+  record_.value = as_bytes("text");
+  const auto kept_by = [&](const RequireOptions& require) {
+    Chain built = chain(require);
+    std::size_t next = 0;
+    const bool kept = apply(built, next).kind() == Outcome::Kind::kKeep;
+    return kept ? std::string("kept") : built.describe(next);
+  };
+  EXPECT_EQ(kept_by({}), "kept") << "left to the transform";
+  EXPECT_EQ(kept_by({{"native"}, {"clear"}, {}}), "kept");
+  EXPECT_EQ(kept_by({{"clear"}, {"native"}, {}}), "require.out") << "not what it takes";
+  EXPECT_EQ(kept_by({{"native"}, {}, Tombstones::kAuthenticated}), "require.in")
+      << "more than it asks";
+}
+
 TEST_F(ChainTest, plain_replication_without_a_requirement_has_no_guard) {
   add("headers-only");
   Chain plain = chain();

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "bridge/envelope/data_key.h"
 #include "tests/unit/transforms/fixture.h"
 
 namespace drawbridge {
@@ -198,6 +199,21 @@ TEST_F(HostileTest, five_wrapped_keys_or_two_of_one_domain) {
     record.headers[0].second = many;
     expect_refused(std::to_string(count) + " entries", record, "envelope-malformed");
   }
+}
+
+TEST_F(HostileTest, an_envelope_within_an_envelope) {
+  // No transform makes one, so by hand.
+  auto key = SealingKey::generate(Suite::kAes256Gcm).value();
+  const auto wrapped = dc_.wrap_by_hand(key.dek(), {key.id(), "orders", "acme", "dc"});
+  const WrappedKeyView entry{"dc", wrapped.kek, wrapped.bytes};
+  Sealing sealing;
+  sealing.associated = {as_bytes("orders"), as_bytes("acme"), {}};
+  sealing.record_key = as_bytes("key");
+  OwnedRecord nested = good_;
+  nested.value = Bytes(key.sealed_size(sealing, good_.value->size()));
+  ASSERT_TRUE(key.seal(*good_.value, sealing, *nested.value));
+  nested.headers[0].second = encode_wrapped_keys({&entry, 1}).value();
+  EXPECT_EQ(verdict(*reader("decrypt"), nested), "envelope-unexpected");
 }
 
 // Nothing of a refused record is half decrypted, and no message repeats what the record says.
