@@ -141,6 +141,7 @@ void lint(Configuration& configuration, const std::vector<PipelinePlaces>& place
   }
   lint_groups(configuration, places, problems);
   exclude_dead_letters(configuration, places, problems);
+  lint_feeds(configuration, places, problems);
 }
 
 }  // namespace drawbridge::config

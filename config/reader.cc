@@ -96,27 +96,6 @@ std::vector<std::string> key_names(const SectionSpec& spec) {
   return names;
 }
 
-bool applies(const KafkaProperty& property, PropertiesFor where) {
-  switch (where) {
-    case PropertiesFor::kNone:
-      return false;
-    case PropertiesFor::kCluster:
-      return true;
-    case PropertiesFor::kSource:
-      return property.scope != PropertyScope::kProducer;
-    case PropertiesFor::kTarget:
-      return property.scope != PropertyScope::kConsumer;
-  }
-  return false;
-}
-
-// Who a client is and whom it talks to is the cluster's, so that all its clients are alike.
-bool of_the_cluster(std::string_view property) {
-  return property == "bootstrap.servers" || property == "security.protocol" ||
-         property.starts_with("ssl.") || property.starts_with("sasl.") ||
-         property.starts_with("enable.ssl.") || property.starts_with("enable.sasl.");
-}
-
 // Not secrets, yet often kept with them.
 bool may_be_reference(std::string_view property) {
   return property == "sasl.username" || property == "ssl.ca.pem" ||
@@ -274,7 +253,7 @@ void Reader::unknown(const Node::Entry& entry, const SectionSpec& spec, const st
   std::vector<std::string> known = key_names(spec);
   const std::string listed = joined(known);
   for (const KafkaProperty& property : kafka_properties()) {
-    if (applies(property, spec.properties) && !why_owned(property.name)) {
+    if (property_belongs(property, spec.properties) && !why_owned(property.name)) {
       known.emplace_back(property.name);
     }
   }
@@ -593,13 +572,15 @@ NodePtr Reader::property(const Node::Entry& entry, const SectionSpec& spec,
     return nullptr;
   };
   if (const auto reason = why_owned(property.name)) return refuse(std::string(*reason));
-  if (spec.properties != PropertiesFor::kCluster && of_the_cluster(property.name)) {
-    return refuse("it belongs to the cluster, so that all of its clients are alike");
-  }
-  if (!applies(property, spec.properties)) {
-    return refuse(property.scope == PropertyScope::kProducer
-                      ? "it is a producer's; it stands under `to` or a cluster"
-                      : "it is a consumer's; it stands under `from` or a cluster");
+  if (!property_belongs(property, spec.properties)) {
+    switch (property.scope) {
+      case PropertyScope::kBoth:
+        return refuse("it belongs to the cluster, so that all of its clients are alike");
+      case PropertyScope::kProducer:
+        return refuse("it is a producer's; it stands under `to` or a cluster");
+      case PropertyScope::kConsumer:
+        return refuse("it is a consumer's; it stands under `from` or a cluster");
+    }
   }
   const Node& node = *entry.value;
   if (node.kind != Node::Kind::kScalar) {

@@ -1,6 +1,7 @@
 #include "config/spec.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace drawbridge::config {
 namespace {
@@ -34,9 +35,11 @@ KeySpec list(std::string name, std::string summary, Rule rule,
       .rule = rule};
 }
 
-KeySpec choice(std::string name, std::string summary, std::vector<std::string> choices) {
+// The first is the default, unless `fallback` names another.
+KeySpec choice(std::string name, std::string summary, std::vector<std::string> choices,
+               const std::string& fallback = {}) {
   KeySpec key{.field = field(std::move(name), FieldType::kChoice, std::move(summary))};
-  key.field.fallback = choices.front();
+  key.field.fallback = fallback.empty() ? choices.front() : fallback;
   key.field.choices = std::move(choices);
   return key;
 }
@@ -77,6 +80,13 @@ KeySpec variant(std::string name, std::string summary, std::vector<VariantSpec> 
       .variants = std::move(variants)};
 }
 
+// Who a client is and whom it talks to is the cluster's, so that all its clients are alike.
+bool of_the_cluster(std::string_view property) {
+  return property == "bootstrap.servers" || property == "security.protocol" ||
+         property.starts_with("ssl.") || property.starts_with("sasl.") ||
+         property.starts_with("enable.ssl.") || property.starts_with("enable.sasl.");
+}
+
 constexpr std::int64_t kSecond = 1000;
 constexpr std::int64_t kHour = 3'600'000;
 constexpr std::int64_t kMiB = 1 << 20;
@@ -87,7 +97,7 @@ const SectionSpec& log_section() {
       .summary = "Log lines go to standard error, one line an event.",
       .keys = {choice("format", "For people, or one JSON object a line.", {"text", "json"}),
                choice("level", "The least level that is written.",
-                      {"info", "debug", "warning", "error"})}};
+                      {"debug", "info", "warning", "error"}, "info")}};
   return spec;
 }
 
@@ -375,6 +385,20 @@ const SectionSpec& pipeline_section() {
 
 }  // namespace
 
+bool property_belongs(const KafkaProperty& property, PropertiesFor where) {
+  switch (where) {
+    case PropertiesFor::kNone:
+      return false;
+    case PropertiesFor::kCluster:
+      return true;
+    case PropertiesFor::kSource:
+      return property.scope != PropertyScope::kProducer && !of_the_cluster(property.name);
+    case PropertiesFor::kTarget:
+      return property.scope != PropertyScope::kConsumer && !of_the_cluster(property.name);
+  }
+  return false;
+}
+
 const KeySpec* SectionSpec::find(std::string_view name) const {
   const auto found =
       std::ranges::find(keys, name, [](const KeySpec& key) { return key.field.name; });
@@ -398,17 +422,16 @@ const SectionSpec& configuration_spec() {
 }
 
 std::vector<const SectionSpec*> all_sections() {
-  std::vector<const SectionSpec*> result{&configuration_spec()};
-  const auto add = [&](const SectionSpec* spec) {
-    if (spec != nullptr && std::ranges::find(result, spec) == result.end()) result.push_back(spec);
-  };
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    const SectionSpec* spec = result[i];  // `add` may move the vector's elements
+  std::vector<const SectionSpec*> result;
+  const std::function<void(const SectionSpec*)> add = [&](const SectionSpec* spec) {
+    if (spec == nullptr || std::ranges::find(result, spec) != result.end()) return;
+    result.push_back(spec);
     for (const KeySpec& key : spec->keys) {
       add(key.section);
       for (const VariantSpec& each : key.variants) add(each.section);
     }
-  }
+  };
+  add(&configuration_spec());
   return result;
 }
 

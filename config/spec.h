@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bridge/transform/spec.h"
+#include "config/kafka_properties.h"
 
 namespace drawbridge::config {
 
@@ -63,6 +64,9 @@ struct KeySpec {
 
 // Where the client library's properties pass through, and for which client.
 enum class PropertiesFor : std::uint8_t { kNone, kCluster, kSource, kTarget };
+
+// May a property stand in such a section? Whether the bridge owns it is another question.
+bool property_belongs(const KafkaProperty& property, PropertiesFor where);
 
 struct SectionSpec {
   std::string title;    // of the reference page
