@@ -39,6 +39,12 @@ OptionsPtr admin_options(Client& client, rd_kafka_admin_op_t operation, Duration
   return options;
 }
 
+// The library's mock has no controller, for which administration would wait until its timeout.
+bool is_embedded(Client& client, Duration timeout) {
+  const auto id = client.cluster_id(timeout);
+  return id && id->starts_with("mockCluster");
+}
+
 // Waits for the one result of an admin operation, sent to `queue`.
 Result<EventPtr> wait_result(Client& client, rd_kafka_queue_t* queue, const std::string& what,
                              Duration timeout) {
@@ -123,6 +129,7 @@ Result<TopicInfo> describe_topic(Client& client, const std::string& topic, Durat
 }
 
 Result<TopicConfig> describe_config(Client& client, const std::string& topic, Duration timeout) {
+  if (is_embedded(client, timeout)) return TopicConfig{};
   const std::string what = fmt::format("asking for the configuration of topic {}", topic);
   const QueuePtr queue(rd_kafka_queue_new(client.handle()));
   const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
@@ -130,13 +137,7 @@ Result<TopicConfig> describe_config(Client& client, const std::string& topic, Du
   rd_kafka_ConfigResource_t* list[] = {resource.get()};
   rd_kafka_DescribeConfigs(client.handle(), list, 1, options.get(), queue.get());
 
-  EventPtr event(rd_kafka_queue_poll(queue.get(), to_millis(timeout) + 1000));
-  if (event && rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
-    return TopicConfig{};
-  if (!event) return fail(client.explain(RD_KAFKA_RESP_ERR__TIMED_OUT, what));
-  if (const auto error = rd_kafka_event_error(event.get()); error != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return fail(client.explain(error, what));
-
+  DRAWBRIDGE_ASSIGN(const EventPtr event, wait_result(client, queue.get(), what, timeout));
   std::size_t count = 0;
   const auto* result = rd_kafka_event_DescribeConfigs_result(event.get());
   const auto** resources = rd_kafka_DescribeConfigs_result_resources(result, &count);
@@ -155,6 +156,23 @@ Result<TopicConfig> describe_config(Client& client, const std::string& topic, Du
         config.emplace(rd_kafka_ConfigEntry_name(entry[j]), value);
   }
   return config;
+}
+
+// A broker's configuration is asked of that broker itself.
+Result<void> reach_broker(Client& client, std::int32_t broker, Duration timeout) {
+  const QueuePtr queue(rd_kafka_queue_new(client.handle()));
+  const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
+  const ResourcePtr resource(
+      rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER, std::to_string(broker).c_str()));
+  rd_kafka_ConfigResource_t* list[] = {resource.get()};
+  rd_kafka_DescribeConfigs(client.handle(), list, 1, options.get(), queue.get());
+  const EventPtr event(rd_kafka_queue_poll(queue.get(), to_millis(timeout) + 1000));
+  const auto error = event ? rd_kafka_event_error(event.get()) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+  const auto code = code_of(error);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR &&
+      (code == ErrorCode::kUnavailable || code == ErrorCode::kAuthentication))
+    return fail(client.explain(error, "connecting"));
+  return {};
 }
 
 Result<void> create_topic(Client& client, const NewTopic& topic, Duration timeout) {

@@ -18,6 +18,8 @@ Result<std::vector<TopicInfo>> list_topics(Client& client, Duration timeout);
 Result<TopicInfo> describe_topic(Client& client, const std::string& topic, Duration timeout);
 // All settings, defaults of the broker included. Empty where the cluster cannot tell (the mock).
 Result<TopicConfig> describe_config(Client& client, const std::string& topic, Duration timeout);
+// Whether a broker answers at the address that it advertises. What the answer is does not matter.
+Result<void> reach_broker(Client& client, std::int32_t broker, Duration timeout);
 // Both return when the brokers' metadata shows the change. Errors: kExists, kInvalid, ...
 Result<void> create_topic(Client& client, const NewTopic& topic, Duration timeout);
 Result<void> grow_topic(Client& client, const std::string& topic, std::int32_t partitions,

@@ -37,6 +37,7 @@ class MockCluster final : public EmbeddedCluster {
 Result<std::unique_ptr<EmbeddedCluster>> EmbeddedCluster::start(int brokers) {
   ClientConfig config;
   config.name = "embedded cluster";
+  config.owned = {{"log_level", "3"}};  // it would note that it has no cluster to connect to
   DRAWBRIDGE_ASSIGN(auto client, Client::make(config, nullptr));
   MockPtr mock(rd_kafka_mock_cluster_new(client->handle(), brokers));
   if (!mock) return fail(ErrorCode::kInternal, "cannot start an embedded cluster");

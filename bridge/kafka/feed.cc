@@ -10,15 +10,16 @@
 namespace drawbridge::kafka {
 namespace {
 
-// What the client keeps for each queued record beside its bytes.
-constexpr std::size_t kMessageOverhead = 400;
-
 thread_local KafkaFeed* polling = nullptr;
 
 }  // namespace
 
-KafkaFeed::KafkaFeed(rd_kafka_t* rk, Waker& waker, std::size_t queue_bytes)
-    : queue_(rd_kafka_queue_new(rk)), queue_bytes_(queue_bytes) {
+KafkaFeed::KafkaFeed(rd_kafka_t* rk, Waker& waker, std::size_t queue_bytes,
+                     std::size_t queue_records, Appetite& appetite)
+    : queue_(rd_kafka_queue_new(rk)),
+      queue_bytes_(static_cast<double>(queue_bytes)),
+      queue_records_(static_cast<double>(queue_records)),
+      appetite_(appetite) {
   static constexpr std::uint64_t kOne = 1;  // what an eventfd takes
   rd_kafka_queue_io_event_enable(queue_.get(), waker.fd(), &kOne, sizeof kOne);
 }
@@ -97,8 +98,7 @@ void KafkaFeed::take(rd_kafka_message_t& message, FeedSlot& slot, Batch& batch) 
   slot.next = record.offset.next();
   slot.fresh = false;
   if (slot.at_end) set_at_end(slot, false);
-  average_bytes_ +=
-      (static_cast<double>(message.len + message.key_len) - average_bytes_) * (1.0 / 64);
+  average_bytes_ += (static_cast<double>(message.len) - average_bytes_) / 64;
 }
 
 void KafkaFeed::take_error(const rd_kafka_message_t& message, FeedSlot* slot, Batch& batch) {
@@ -177,14 +177,19 @@ void KafkaFeed::note_stray(std::uint32_t slot) {
   if (std::ranges::find(stray_, slot) == stray_.end()) stray_.push_back(slot);
 }
 
-// The queue's bytes are not to be had from the library, so they are estimated from its length.
+// The library tells a queue's length but not its bytes, which are estimated.
 void KafkaFeed::measure(std::size_t taken, std::size_t most) {
-  const double queued = taken < most ? 0.0
-                                     : static_cast<double>(rd_kafka_queue_length(queue_.get())) *
-                                           (average_bytes_ + kMessageOverhead);
-  if (queued > 0.5 * static_cast<double>(queue_bytes_)) filled_ = true;
-  hungry_.store(behind_ > 0 && queued < 0.5 * static_cast<double>(queue_bytes_),
-                std::memory_order_relaxed);
+  const std::size_t left = taken < most ? 0 : rd_kafka_queue_length(queue_.get());
+  const auto fill = [&](std::size_t records) {
+    const auto count = static_cast<double>(records);
+    return std::max(count * average_bytes_ / queue_bytes_, count / queue_records_);
+  };
+  if (fill(left + taken) > 0.9) filled_ = true;
+  if (filled_ && fill(left) < 0.5) {
+    filled_ = false;
+    if (behind_ > 0) appetite_.drained();
+  }
+  appetite_.set_dry(taken == 0 && behind_ > 0);
 }
 
 }  // namespace drawbridge::kafka

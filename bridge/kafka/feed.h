@@ -5,13 +5,14 @@
 
 #include <librdkafka/rdkafka.h>
 
-#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "bridge/kafka/client.h"
+#include "bridge/kafka/fetch_kick.h"
 #include "bridge/pipeline/ports.h"
 
 namespace drawbridge::kafka {
@@ -29,9 +30,10 @@ struct FeedSlot {
 
 class KafkaFeed final : public Feed {
  public:
-  // Wakes `waker` when something arrives at an empty queue. `queue_bytes` is the limit beyond
-  // which the client stops fetching for this queue.
-  KafkaFeed(rd_kafka_t* rk, Waker& waker, std::size_t queue_bytes);
+  // Wakes `waker` when something arrives at an empty queue. Beyond `queue_bytes` of values, or
+  // `queue_records`, the client stops fetching for this queue.
+  KafkaFeed(rd_kafka_t* rk, Waker& waker, std::size_t queue_bytes, std::size_t queue_records,
+            Appetite& appetite);
   ~KafkaFeed() override;  // the waker is not touched any more
 
   void poll(Batch& batch, std::size_t most) override;
@@ -43,10 +45,6 @@ class KafkaFeed final : public Feed {
   // Slots that must be assigned again, since the client dropped them without telling the feed's
   // user: taken by the source. Thread-safe.
   std::vector<std::uint32_t> take_stray();
-
-  // Thread-safe: true while records are known to be on the broker and the queue has room for
-  // them, so that the fetcher must not be asleep (see FetchKick).
-  [[nodiscard]] bool hungry() const { return hungry_.load(std::memory_order_relaxed); }
 
   // The client's error callback, when it runs within poll(): errors of a partition come without
   // any other sign of where they belong. False when none of this feed's partitions is meant.
@@ -74,7 +72,9 @@ class KafkaFeed final : public Feed {
   void measure(std::size_t taken, std::size_t most);
 
   QueuePtr queue_;
-  const std::size_t queue_bytes_;
+  const double queue_bytes_;
+  const double queue_records_;
+  Appetite& appetite_;
   std::vector<rd_kafka_message_t*> scratch_;
   std::unordered_map<Key, FeedSlot, KeyHash> slots_;
   std::size_t behind_ = 0;      // slots that are not at their end

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kQueueBytes = 32 << 20;      // of all shards together
 constexpr std::size_t kLeastQueueBytes = 2 << 20;  // of a shard
+constexpr std::size_t kQueueRecords = 20'000;      // of a shard; each costs some 400 bytes more
 
 Properties merged(const ClusterOptions& cluster, const Properties& properties) {
   Properties all = cluster.properties;
@@ -41,8 +42,6 @@ Properties consumer_defaults() {
       {"fetch.message.max.bytes", "1048576"},
       {"fetch.max.bytes", "8388608"},
       {"fetch.error.backoff.ms", "100"},
-      // Per shard's queue, as the byte limit: small records weigh some 400 bytes more in memory.
-      {"queued.min.messages", "20000"},
       // What a disk damaged must not be given a fresh checksum on the target.
       {"check.crcs", "true"},
   });
@@ -78,12 +77,16 @@ ConsumerSettings consumer_settings(const PipelineOptions& pipeline, std::size_t 
   config.name = fmt::format("source {}", pipeline.source.name);
   config.user = merged(pipeline.source, pipeline.source_properties);
   config.defaults = consumer_defaults();
-  settings.queue_bytes = std::max(kLeastQueueBytes, kQueueBytes / std::max<std::size_t>(shards, 1));
-  if (const auto said = config.user.find("queued.max.messages.kbytes"); said != config.user.end())
-    settings.queue_bytes = std::strtoull(said->second.c_str(), nullptr, 10) * 1024;
-  else
-    config.defaults.insert_or_assign("queued.max.messages.kbytes",
-                                     std::to_string(settings.queue_bytes / 1024));
+  const auto limit = [&](const char* property, std::size_t value) {
+    const auto said = config.user.find(property);
+    if (said != config.user.end()) return std::strtoull(said->second.c_str(), nullptr, 10);
+    config.defaults.insert_or_assign(property, std::to_string(value));
+    return static_cast<unsigned long long>(value);
+  };
+  const std::size_t of_a_shard = kQueueBytes / std::max<std::size_t>(shards, 1);
+  settings.queue_bytes =
+      1024 * limit("queued.max.messages.kbytes", std::max(kLeastQueueBytes, of_a_shard) / 1024);
+  settings.queue_records = limit("queued.min.messages", kQueueRecords);
   config.owned = consumer_owned();
   config.owned.insert_or_assign("group.id", pipeline.group);
   config.events = RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH;

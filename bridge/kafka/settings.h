@@ -8,7 +8,9 @@ namespace drawbridge::kafka {
 
 struct ConsumerSettings {
   ClientConfig config;
-  std::size_t queue_bytes = 0;  // fetching for a shard stops beyond it
+  // Fetching for a shard stops beyond either.
+  std::size_t queue_bytes = 0;
+  std::size_t queue_records = 0;
 };
 
 ConsumerSettings consumer_settings(const PipelineOptions& pipeline, std::size_t shards);

@@ -5,13 +5,13 @@
 #include "bridge/base/log.h"
 #include "bridge/kafka/admin.h"
 #include "bridge/kafka/errors.h"
-#include "bridge/kafka/fetch_kick.h"
 #include "bridge/kafka/settings.h"
 
 namespace drawbridge::kafka {
 namespace {
 
 constexpr Duration kForwardInterval = std::chrono::seconds(1);
+constexpr std::int32_t kNobody = -2;  // a leader that was never told
 
 Instant now() { return SystemClock().now(); }
 
@@ -31,20 +31,25 @@ Result<std::unique_ptr<Source>> KafkaSource::make(const PipelineOptions& pipelin
   DRAWBRIDGE_ASSIGN(source->client_, Client::make(settings.config, source.get()));
   rd_kafka_t* rk = source->client_->handle();
   source->events_.reset(rd_kafka_queue_get_consumer(rk));
+  source->kick_ =
+      std::make_unique<FetchKick>(rk, [self = source.get()] { return self->one_per_broker(); });
   for (Waker* waker : shard_wakers)
-    source->feeds_.push_back(std::make_unique<KafkaFeed>(rk, *waker, settings.queue_bytes));
-  source->kick_ = std::make_unique<FetchKick>(rk);
+    source->feeds_.push_back(std::make_unique<KafkaFeed>(
+        rk, *waker, settings.queue_bytes, settings.queue_records, source->kick_->add()));
+  source->kick_->start();
   return source;
 }
 
-KafkaSource::~KafkaSource() { kick_.reset(); }
+KafkaSource::~KafkaSource() = default;
 
 Result<std::string> KafkaSource::cluster_id(Duration timeout) {
   return client_->cluster_id(timeout);
 }
 
 Result<std::vector<TopicInfo>> KafkaSource::topics(Duration timeout) {
-  return list_topics(*client_, timeout);
+  auto topics = list_topics(*client_, timeout);
+  if (topics) note_leaders(*topics);
+  return topics;
 }
 
 Result<Watermarks> KafkaSource::watermarks(const TopicPartition& at, Duration timeout) {
@@ -187,6 +192,7 @@ Result<void> KafkaSource::assign(const Assignment& assignment) {
             .start = assignment.start,
             .next = assignment.start});
   const std::lock_guard lock(mutex_);
+  one_per_broker_.reset();
   assigned_[assignment.slot] = {assignment.at, assignment.shard, std::move(queue)};
   return {};
 }
@@ -200,6 +206,7 @@ Result<void> KafkaSource::unassign(std::uint32_t slot) {
     at = found->second.at;
     feeds_.at(found->second.shard)->remove(at.topic, at.partition);
     assigned_.erase(found);
+    one_per_broker_.reset();
   }
   return unassign_now(at);
 }
@@ -303,6 +310,33 @@ std::optional<std::uint32_t> KafkaSource::slot_of(const char* topic, std::int32_
   for (const auto& [slot, assigned] : assigned_)
     if (assigned.at.topic == topic && assigned.at.partition.value == partition) return slot;
   return std::nullopt;
+}
+
+void KafkaSource::note_leaders(const std::vector<TopicInfo>& topics) {
+  const std::lock_guard lock(mutex_);
+  one_per_broker_.reset();
+  for (const auto& [slot, assigned] : assigned_) {
+    const auto& at = assigned.at;
+    const auto info = std::ranges::find(topics, at.topic, &TopicInfo::name);
+    const bool led = info != topics.end() && at.partition.value < info->partitions();
+    leaders_[at] = led ? info->leaders[static_cast<std::size_t>(at.partition.value)] : -1;
+  }
+}
+
+std::vector<TopicPartition> KafkaSource::one_per_broker() {
+  const std::lock_guard lock(mutex_);
+  if (one_per_broker_) return *one_per_broker_;
+  std::map<std::int32_t, TopicPartition> by_leader;
+  for (const auto& [slot, assigned] : assigned_) {
+    const auto leader = leaders_.find(assigned.at);
+    by_leader.emplace(leader == leaders_.end() ? kNobody : leader->second, assigned.at);
+  }
+  // A partition without a leader cannot be asked; one whose leader was never told may do.
+  by_leader.erase(-1);
+  if (by_leader.size() > 1) by_leader.erase(kNobody);
+  one_per_broker_.emplace();
+  for (auto& [leader, at] : by_leader) one_per_broker_->push_back(std::move(at));
+  return *one_per_broker_;
 }
 
 std::string_view KafkaSource::intern(const std::string& topic) {

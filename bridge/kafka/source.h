@@ -6,8 +6,10 @@
 // second, which is idempotent and brings stuck records along.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -16,11 +18,10 @@
 
 #include "bridge/kafka/client.h"
 #include "bridge/kafka/feed.h"
+#include "bridge/kafka/fetch_kick.h"
 #include "bridge/pipeline/ports.h"
 
 namespace drawbridge::kafka {
-
-class FetchKick;
 
 class KafkaSource final : public Source, private ClientListener {
  public:
@@ -60,20 +61,25 @@ class KafkaSource final : public Source, private ClientListener {
   void forward_again();
   void take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& out);
   std::optional<std::uint32_t> slot_of(const char* topic, std::int32_t partition);
+  void note_leaders(const std::vector<TopicInfo>& topics);
+  std::vector<TopicPartition> one_per_broker();
   std::string_view intern(const std::string& topic);  // under mutex_
 
-  // Destroyed in reverse: what holds the library's objects goes before the client.
+  // Members are destroyed in reverse: the kick's thread uses what is above it and is used by the
+  // feeds; what holds the library's objects goes before the client.
   std::unique_ptr<Client> client_;
-  std::vector<std::unique_ptr<KafkaFeed>> feeds_;
-  QueuePtr events_;  // the consumer's own queue: commits' results, errors, strays
-  std::unique_ptr<FetchKick> kick_;
-
   std::atomic<std::size_t> commits_pending_{0};
   std::mutex mutex_;
   std::unordered_map<std::uint32_t, Assigned> assigned_;  // by slot
   std::set<std::string, std::less<>> names_;              // never shrinks: records view them
   std::vector<SourceEvent> pending_;                      // for the next poll()
   Instant forwarded_at_{};
+  std::map<TopicPartition, std::int32_t> leaders_;  // as topics() last told
+  std::optional<std::vector<TopicPartition>> one_per_broker_;
+
+  std::unique_ptr<FetchKick> kick_;
+  std::vector<std::unique_ptr<KafkaFeed>> feeds_;
+  QueuePtr events_;  // the consumer's own queue: commits' results, errors, strays
 };
 
 // TOPIC [PARTITION] lists for the library.

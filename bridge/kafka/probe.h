@@ -1,0 +1,36 @@
+// Whether a cluster can be reached, and with what words it says no: for `check`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bridge/base/clock.h"
+#include "bridge/base/result.h"
+#include "bridge/pipeline/options.h"
+
+namespace drawbridge::kafka {
+
+struct BrokerInfo {
+  std::int32_t id = -1;
+  std::string host;
+  std::int32_t port = 0;
+};
+
+struct ClusterProbe {
+  std::string cluster_id;
+  std::vector<BrokerInfo> brokers;
+  std::int32_t controller = -1;
+  std::size_t topics = 0;  // that this user can see
+};
+
+// Connects as a client of this cluster would. The error names the first cause found, and tells a
+// refused login or certificate from a broker that does not answer. Then connects to each broker
+// under the address that it advertises, which is where clients go.
+Result<ClusterProbe> probe_cluster(const ClusterOptions& cluster, Duration timeout);
+
+// Whether a topic can be read: its first record, or its end, comes back.
+Result<void> probe_read(const ClusterOptions& cluster, const std::string& topic, Duration timeout);
+
+}  // namespace drawbridge::kafka

@@ -1,0 +1,102 @@
+#include "bridge/kafka/topic_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "bridge/kafka/connector.h"
+
+namespace drawbridge::kafka {
+namespace {
+
+Instant now() { return SystemClock().now(); }
+
+// What asking again will not mend.
+bool is_final(const Error& error) { return class_of(error.code) != ErrorClass::kRetry; }
+
+}  // namespace
+
+Result<std::unique_ptr<TopicReader>> TopicReader::open(const ClusterOptions& cluster,
+                                                       const std::string& topic,
+                                                       const ReadRange& range, Duration timeout) {
+  const Instant deadline = now() + timeout;
+  auto target = make_connector()->target(cluster, {});
+  if (!target) return fail(std::move(target).error());
+  DRAWBRIDGE_ASSIGN(const TopicInfo info, (*target)->topic(topic, timeout));
+
+  std::unique_ptr<TopicReader> reader(new TopicReader());
+  reader->name_ = fmt::format("{} on cluster {}", topic, cluster.name);
+  PipelineOptions options;
+  options.name = "reader";
+  options.group = "drawbridge-reader";  // demanded by the client library, never used
+  options.source = cluster;
+  const std::array<Waker*, 1> wakers{&reader->waker_};
+  DRAWBRIDGE_ASSIGN(reader->source_, make_connector()->source(options, wakers));
+
+  if (range.partition &&
+      (range.partition->value < 0 || range.partition->value >= info.partitions()))
+    return fail(ErrorCode::kUnknownTopic, "topic {} has {} partitions, and no partition {}",
+                reader->name_, info.partitions(), range.partition->value);
+  for (std::int32_t i = 0; i < info.partitions(); ++i) {
+    if (range.partition && range.partition->value != i) continue;
+    const TopicPartition at{topic, Partition{i}};
+    DRAWBRIDGE_ASSIGN(const Watermarks marks, reader->source_->watermarks(at, deadline - now()));
+    const Offset end = std::min(range.to.value_or(marks.high), marks.high);
+    const Offset from =
+        range.newest ? Offset{end.value - *range.newest} : range.from.value_or(marks.low);
+    const Offset start = std::max(from, marks.low);
+    if (start >= end) continue;
+    const auto slot = static_cast<std::uint32_t>(i);
+    DRAWBRIDGE_TRY(reader->source_->assign({0, slot, at, start}));
+    reader->ends_.emplace(slot, end);
+  }
+  return reader;
+}
+
+Result<void> TopicReader::next(Batch& batch, std::size_t most, Duration timeout) {
+  const Instant deadline = now() + timeout;
+  const std::size_t before = batch.size;
+  while (!done() && batch.size == before) {
+    const std::size_t events_before = batch.events.size();
+    source_->feed(0).poll(batch, most);
+    DRAWBRIDGE_TRY(take(batch, before, events_before));
+    if (batch.size > before || done()) break;
+    std::vector<SourceEvent> events;
+    source_->poll(events, Duration::zero());
+    for (auto& event : events)
+      if (event.error && is_final(*event.error)) return fail(std::move(*event.error));
+    if (now() >= deadline)
+      return fail(ErrorCode::kUnavailable, "reading {}: nothing came in time{}{}", name_,
+                  events.empty() ? "" : ": ",
+                  events.empty() || !events.back().error ? "" : events.back().error->message);
+    waker_.wait(std::min<Duration>(deadline - now(), std::chrono::milliseconds(100)));
+  }
+  return {};
+}
+
+// Leaves out what lies past the range, and notes which partitions are done.
+Result<void> TopicReader::take(Batch& batch, std::size_t first, std::size_t first_event) {
+  std::size_t kept = first;
+  for (std::size_t i = first; i < batch.size; ++i) {
+    const Record& record = batch.records[i];
+    const auto end = ends_.find(record.slot);
+    if (end == ends_.end()) continue;
+    const bool past = record.offset >= end->second;
+    if (record.offset.next() >= end->second) ends_.erase(end);
+    if (past) continue;
+    if (kept != i) std::swap(batch.records[kept], batch.records[i]);
+    ++kept;
+  }
+  batch.size = kept;
+  for (std::size_t i = first_event; i < batch.events.size(); ++i) {
+    FeedEvent& event = batch.events[i];
+    if (event.kind == FeedEvent::Kind::kEnd) {
+      ends_.erase(event.slot);
+    } else if (is_final(event.error)) {
+      return fail(std::move(event.error));
+    }
+  }
+  return {};
+}
+
+}  // namespace drawbridge::kafka
