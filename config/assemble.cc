@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "bridge/keys/domains.h"
 #include "config/kafka_properties.h"
 #include "config/lint.h"
 #include "config/secrets.h"
@@ -215,6 +216,10 @@ class Assembler {
     for (const Node::Entry& option : kind.value->entries) {
       result.options[option.key] = option.value->text;
     }
+    for (const Error& error : lint_key_domain({result.name, result.kind, result.options})) {
+      problems_.error(kind.at, error.message);
+    }
+    if (!result.options.contains("file")) return result;
     std::string& file = result.options["file"];
     if (!is_reference(file)) {
       file = path(file);

@@ -19,8 +19,7 @@ using config::Shape;
 using config::VariantSpec;
 
 constexpr std::string_view kGenerated =
-    "<!-- Generated from the specs: `drawbridge list --reference {0} > "
-    "config/reference/{0}.md`. -->\n";
+    "<!-- Generated from the specs: `drawbridge reference {0} > config/reference/{0}.md`. -->\n";
 
 std::string code(std::string_view text) { return fmt::format("`{}`", text); }
 

@@ -1,7 +1,7 @@
 // What the specs say, written out: reference pages, a JSON schema for editors, a list.
 //
 // The pages are committed under config/reference/; a test holds them to this text. To write them
-// again: `drawbridge list --reference NAME > config/reference/NAME.md`.
+// again: `drawbridge reference NAME > config/reference/NAME.md`.
 #pragma once
 
 #include <string>

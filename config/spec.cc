@@ -1,7 +1,12 @@
 #include "config/spec.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
+#include <map>
+
+#include "bridge/keys/domains.h"
 
 namespace drawbridge::config {
 namespace {
@@ -85,6 +90,15 @@ bool of_the_cluster(std::string_view property) {
   return property == "bootstrap.servers" || property == "security.protocol" ||
          property.starts_with("ssl.") || property.starts_with("sasl.") ||
          property.starts_with("enable.ssl.") || property.starts_with("enable.sasl.");
+}
+
+// "the file" -> "The file"
+std::string sentence(std::string_view words) {
+  std::string result(words);
+  if (!result.empty() && result[0] >= 'a' && result[0] <= 'z') {
+    result[0] = static_cast<char>(result[0] - 'a' + 'A');
+  }
+  return result;
 }
 
 constexpr std::int64_t kSecond = 1000;
@@ -183,25 +197,36 @@ const SectionSpec& cluster_section() {
   return spec;
 }
 
-const SectionSpec& keyring_section() {
-  static const SectionSpec spec{
-      .title = "key_domains.NAME.keyring",
-      .summary = "A local file of key-encryption keys, made by `drawbridge keys create`.",
-      .keys = {required(text("file",
-                             "The keyring's path, owned by the daemon's user, mode 0600; or "
-                             "`${cred:NAME}`. A relative path is relative to the configuration "
-                             "file.",
-                             Rule::kCredential)),
-               required(text("key", "The key's name in the keyring.", Rule::kNone))}};
+// The kinds of key domains are the key stores' own table; their sections are made from it.
+const SectionSpec& key_domain_kind(const KeyDomainKind& kind) {
+  static std::map<std::string_view, SectionSpec> sections;
+  SectionSpec& spec = sections[kind.name];
+  if (!spec.title.empty()) return spec;
+  spec.title = fmt::format("key_domains.NAME.{}", kind.name);
+  spec.summary = fmt::format("{}.", sentence(kind.summary));
+  for (const KeyDomainOption& option : kind.options) {
+    // A relative path is relative to the configuration file, like every other.
+    const Rule rule = option.name == "file" ? Rule::kCredential : Rule::kNone;
+    spec.keys.push_back(
+        required(text(std::string(option.name), sentence(option.help) + ".", rule)));
+  }
   return spec;
 }
 
 const SectionSpec& key_domain_section() {
-  static const SectionSpec spec{
-      .title = "key_domains.NAME",
-      .summary = "A key domain: whoever has its key can open what is sealed under it.",
-      .keys = {section("keyring", "Keys in a local file.", keyring_section())},
-      .one_of = true};
+  static const SectionSpec spec = [] {
+    SectionSpec result{.title = "key_domains.NAME",
+                       .summary =
+                           "A key domain: whoever has its key can open what is sealed "
+                           "under it.",
+                       .keys = {},
+                       .one_of = true};
+    for (const KeyDomainKind& kind : key_domain_kinds()) {
+      result.keys.push_back(
+          section(std::string(kind.name), sentence(kind.summary) + ".", key_domain_kind(kind)));
+    }
+    return result;
+  }();
   return spec;
 }
 
@@ -276,7 +301,7 @@ const SectionSpec& to_section() {
                text("topic",
                     "The target topic's name. `{topic}` is the source's, `{cluster}` the source "
                     "cluster's name, `{pipeline}` the pipeline's.",
-                    Rule::kTemplate, "{topic}"),
+                    Rule::kTemplate, "\"{topic}\""),
                choice("partitions",
                       "Records keep their partition number. Where the target lacks it: fail the "
                       "record, or choose by the key's murmur2 hash, as Kafka's Java client does.",
