@@ -82,7 +82,8 @@ class KeyCacheImpl final : public KeyCache {
       : domain_(std::move(domain)),
         provider_(std::move(provider)),
         unwraps_(std::make_shared<KeyLane<UnwrapOp>>(*provider_, limits)),
-        wraps_(std::make_shared<KeyLane<WrapOp>>(*provider_, limits)) {}
+        wraps_(std::make_shared<KeyLane<WrapOp>>(
+            *provider_, limits, [unwraps = unwraps_] { return unwraps->shrink(); })) {}
 
   ~KeyCacheImpl() override {
     unwraps_->close();

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -40,9 +41,14 @@ class KeyLane : public std::enable_shared_from_this<KeyLane<Op>> {
   using Value = std::shared_ptr<const typename Op::Answer>;
   using Lookup = std::variant<Value, KeyCache::Pending, Error>;
 
-  // `provider` is called until close().
-  KeyLane(KeyProvider& provider, const KeyCacheLimits& limits)
-      : provider_(provider), limits_(limits), metered_(provider.info().metered) {}
+  // `provider` is called until close(). `make_room` frees secure memory where this lane's values
+  // hold none, and says whether it did; empty: the lane's own shrink().
+  KeyLane(KeyProvider& provider, const KeyCacheLimits& limits,
+          std::function<bool()> make_room = nullptr)
+      : provider_(provider),
+        limits_(limits),
+        metered_(provider.info().metered),
+        make_room_(std::move(make_room)) {}
 
   // `make_request` gives the Result<Request> for a call; it runs under the lane's lock.
   template <typename MakeRequest>
@@ -310,7 +316,7 @@ class KeyLane : public std::enable_shared_from_this<KeyLane<Op>> {
     }
     Error error = std::move(result.error());
     if (error.code == ErrorCode::kFull) {
-      if (shrink_locked()) {
+      if (make_room_ ? make_room_() : shrink_locked()) {
         drop(node);  // a miss again; there is room now
         return;
       }
@@ -452,6 +458,7 @@ class KeyLane : public std::enable_shared_from_this<KeyLane<Op>> {
   KeyProvider& provider_;
   const KeyCacheLimits limits_;
   const bool metered_;
+  const std::function<bool()> make_room_;
 
   // Held while wakers are woken, and taken before mutex_: whoever drops a waker under it can be
   // sure that it is not woken afterwards.

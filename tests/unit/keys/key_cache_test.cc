@@ -541,6 +541,21 @@ TEST_F(WrapCacheTest, AFullHeapMakesRoomForTheCopyThatIsWrapped) {
   EXPECT_EQ(code_of(wrap(key)), ErrorCode::kKeyUnavailable);
 }
 
+TEST_F(WrapCacheTest, AStoreWithoutSecureMemoryForAWrapCostsUnwrappedKeysNotWrappedOnes) {
+  const Wrapped held = make_key();
+  const Wrapped other = make_key();
+  const Wrapped key = make_key();
+  EXPECT_TRUE(opens(held));
+  EXPECT_NE(wrapped_of(wrap(other)), nullptr);
+  store_->fail_next(ErrorCode::kFull, 1);
+  EXPECT_NE(wrapped_of(wrap(key)), nullptr);
+  EXPECT_EQ(store_->wraps(), 3U);
+  EXPECT_NE(wrapped_of(wrap(other)), nullptr);
+  EXPECT_EQ(store_->wraps(), 3U);
+  EXPECT_TRUE(opens(held));
+  EXPECT_EQ(store_->unwraps(), 2U);
+}
+
 // Shards of a daemon at once, on a store with a thread of its own, and an operator in between.
 TEST_F(KeyCacheTest, ManyThreadsGetTheirKeys) {
   restart({.keys = 8, .retry = milliseconds(1)});
