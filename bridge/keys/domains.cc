@@ -59,6 +59,7 @@ std::size_t kind_index(std::string_view kind) {
 
 std::string names_of(auto&& things) {
   std::vector<std::string_view> names;
+  names.reserve(things.size());
   for (const auto& thing : things) names.push_back(thing.name);
   return fmt::format("{}", fmt::join(names, ", "));
 }

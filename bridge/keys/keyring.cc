@@ -11,6 +11,8 @@
 namespace drawbridge {
 namespace {
 
+namespace chrono = std::chrono;
+
 constexpr std::string_view kCheckLabel = "drawbridge keyring check";
 constexpr std::string_view kKeyPrefix = "key ";
 constexpr std::string_view kVersionPrefix = "version ";
@@ -136,18 +138,16 @@ std::optional<std::uint32_t> parse_version_number(std::string_view text) {
 }
 
 std::string format_created(WallMillis created) {
-  using namespace std::chrono;
-  const sys_seconds time{floor<seconds>(milliseconds(created))};
-  const sys_days day = floor<days>(time);
-  const year_month_day date(day);
-  const hh_mm_ss clock(time - day);
+  const chrono::sys_seconds time{chrono::floor<chrono::seconds>(chrono::milliseconds(created))};
+  const chrono::sys_days day = chrono::floor<chrono::days>(time);
+  const chrono::year_month_day date(day);
+  const chrono::hh_mm_ss clock(time - day);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      clock.hours().count(), clock.minutes().count(), clock.seconds().count());
 }
 
 std::optional<WallMillis> parse_created(std::string_view text) {
-  using namespace std::chrono;
   constexpr std::string_view kShape = "0000-00-00T00:00:00Z";
   if (text.size() != kShape.size()) return std::nullopt;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -162,11 +162,12 @@ std::optional<WallMillis> parse_created(std::string_view text) {
   if (!year_number || !month_number || !day_number || !hour || !minute || !second) {
     return std::nullopt;
   }
-  const year_month_day date{year(static_cast<int>(*year_number)), month(*month_number),
-                            day(*day_number)};
+  const chrono::year_month_day date{chrono::year(static_cast<int>(*year_number)),
+                                    chrono::month(*month_number), chrono::day(*day_number)};
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 59) return std::nullopt;
-  const sys_seconds time = sys_days(date) + hours(*hour) + minutes(*minute) + seconds(*second);
-  return duration_cast<milliseconds>(time.time_since_epoch()).count();
+  const chrono::sys_seconds time = chrono::sys_days(date) + chrono::hours(*hour) +
+                                   chrono::minutes(*minute) + chrono::seconds(*second);
+  return chrono::duration_cast<chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
 std::string KeyringParser::where() const { return fmt::format("{}:{}: ", file_, line_); }
