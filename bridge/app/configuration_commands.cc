@@ -71,4 +71,16 @@ CommandSpec echo_command() {
           {},        echo};
 }
 
+CommandSpec reference_command() {
+  return {"reference",
+          "print a page of the reference (Markdown), or the pages' names",
+          "[PAGE]",
+          [](po::options_description& options) {
+            options.add_options()("page", po::value<std::string>()->value_name("PAGE"),
+                                  "configuration, transforms or errors");
+          },
+          {"page"},
+          reference};
+}
+
 }  // namespace drawbridge

@@ -119,7 +119,7 @@ int run_daemon(const CommandLine& line) {
   }
   if (show_bar) fmt::print(stderr, "\n");
   (*daemon)->join();
-  flush_folded_log();
+  flush_folded_log(FoldFlush::kAll);
   return (*daemon)->any_failed() ? kExitPipeline : kExitOk;
 }
 
