@@ -123,7 +123,8 @@ void Pipeline::thread_main() {
           current_ = &run;
         }
         set_state(PipelineState::kRunning);
-        log(Level::kInfo, "pipeline running", {{"pipeline", options_.name}});
+        log(Level::kInfo, "pipeline running",
+            {{"pipeline", options_.name}, {"state", name_of(PipelineState::kRunning)}});
         result = run.look_after();
       }
       const std::lock_guard lock(mutex_);
@@ -135,7 +136,8 @@ void Pipeline::thread_main() {
       current_ = nullptr;
     }
     if (result) {
-      log(Level::kInfo, "pipeline stopped", {{"pipeline", options_.name}});
+      log(Level::kInfo, "pipeline stopped",
+          {{"pipeline", options_.name}, {"state", name_of(PipelineState::kStopped)}});
       finish(PipelineState::kStopped);
       return;
     }
@@ -144,20 +146,25 @@ void Pipeline::thread_main() {
     const bool patient = !until_caught_up_ || class_of(error.code) == ErrorClass::kRetry;
     if (stop_ || !can_pass(error.code) || !patient) {
       log(Level::kError, "pipeline failed",
-          {{"pipeline", options_.name}, {"code", name_of(error.code)}, {"error", explain(error)}});
+          {{"pipeline", options_.name},
+           {"state", name_of(PipelineState::kFailed)},
+           {"code", name_of(error.code)},
+           {"error", explain(error)}});
       finish(PipelineState::kFailed, error);
       return;
     }
     if (deps_.clock.now() - began > kMostBackoff) backoff = kLeastBackoff;
+    const PipelineState state = class_of(error.code) == ErrorClass::kRetry
+                                    ? PipelineState::kRestarting
+                                    : PipelineState::kFailed;
     log(Level::kWarning, "pipeline failed, will restart",
         {{"pipeline", options_.name},
+         {"state", name_of(state)},
          {"code", name_of(error.code)},
          {"error", explain(error)},
          {"restart_in_ms",
           std::chrono::duration_cast<std::chrono::milliseconds>(backoff).count()}});
-    set_state(class_of(error.code) == ErrorClass::kRetry ? PipelineState::kRestarting
-                                                         : PipelineState::kFailed,
-              error);
+    set_state(state, error);
     if (wait_for_stop(backoff)) {
       finish(PipelineState::kStopped);
       return;

@@ -44,6 +44,7 @@ struct PipelineStatus {
   std::uint64_t dropped = 0;
   std::uint64_t failed_records = 0;
   std::uint64_t dead_letters = 0;
+  std::uint64_t adapted = 0;
   std::uint64_t in_flight = 0;
   std::uint64_t in_flight_bytes = 0;
   std::int64_t lag = 0;

@@ -423,7 +423,8 @@ void Pipeline::Run::report_progress(Instant now) {
        {"in_flight", status.in_flight},
        {"in_flight_bytes", status.in_flight_bytes},
        {"failed", status.failed_records},
-       {"dropped", status.dropped}});
+       {"dropped", status.dropped},
+       {"adapted", status.adapted}});
 }
 
 Result<void> Pipeline::Run::look_after() {
@@ -503,6 +504,7 @@ void Pipeline::Run::add_stats(PipelineStatus& status) const {
     status.dropped += stats.dropped;
     status.failed_records += stats.failed;
     status.dead_letters += stats.dead_letters;
+    status.adapted += stats.adapted;
     status.in_flight += stats.in_flight;
     status.in_flight_bytes += stats.in_flight_bytes;
     status.lag += stats.lag;

@@ -49,13 +49,6 @@ void ShardCore::read_from_position(SlotId slot, Partition& partition, bool verif
   emit(AssignCommand{slot, verifying ? partition.witness->offset : position});
 }
 
-void ShardCore::suspect(SlotId slot) {
-  // Without a witness there is nothing to compare, but what is in flight may be of the old topic:
-  // then the new one is read from the same position.
-  const Partition& partition = at(slot);
-  if (partition.witness || partition.tracker.held() > 0) reassign(slot);
-}
-
 void ShardCore::reassign(SlotId slot) {
   if (!alive()) return;
   Partition& partition = at(slot);
@@ -410,6 +403,8 @@ void ShardCore::rewind(SlotId slot, Partition& partition) {
     if (!entries_[entry].acknowledged) --outstanding_;
     forgotten_.push_back({entry, slot, false});
   });
+  // Another log may have a good record in the condemned one's place: let it be refused again.
+  if (partition.suspected) partition.condemned.reset();
   read_from_position(slot, partition, partition.suspected);
 }
 
@@ -556,17 +551,19 @@ void ShardCore::tick(Instant now) {
   if (state_ == State::kDraining) finish_drain(now);
   const bool settled = touched_.empty();  // witnesses match positions
   if (state_ == State::kStopping && settled && !committing_) {
-    if (unanswered_ == 0 || now >= stop_deadline_) {
-      if (final_commit_ && store_error_ && now < stop_deadline_) {
-        if (now < next_commit_) return;
-        final_commit_ = false;
-      }
-      if (!std::exchange(final_commit_, true) && gather_commit()) return;
+    const bool late = now >= stop_deadline_;
+    if (unanswered_ == 0 || late) {
+      // A store that fails is asked again until the deadline, and once then.
+      const bool ask =
+          !store_error_ || now >= next_commit_ || (late && !std::exchange(asked_late_, true));
+      if (ask && gather_commit()) return;
+      if (store_error_ && !late && dirty()) return;
       state_ = State::kStopped;
       emit(StoppedCommand{});
       return;
     }
   }
+  if (failure_) say_failure(now);
   if (state_ == State::kStopped || state_ == State::kFailed) return;
   ask_ranges(now);
   const bool start_waits = starts_unsaved_ > 0 && !store_error_;
@@ -588,6 +585,7 @@ Instant ShardCore::deadline() const {
     }
   }
   if (state_ == State::kStopping) next = std::min(next, stop_deadline_);
+  if (fail_deadline_) next = std::min(next, *fail_deadline_);
   return next;
 }
 
@@ -603,17 +601,24 @@ void ShardCore::fail(Error error) {
   failure_ = std::move(error);
 }
 
+// What was sent before the failure may still be acknowledged: waiting for it, and keeping it,
+// spares the duplicates.
+void ShardCore::say_failure(Instant now) {
+  if (!fail_deadline_) fail_deadline_ = now + limits_.fail_drain;
+  if (!touched_.empty() || committing_) return;
+  if (unanswered_ > 0 && now < *fail_deadline_) return;
+  gather_commit();
+  emit(FailCommand{*std::exchange(failure_, std::nullopt)});
+}
+
 bool ShardCore::finished() const {
   return state_ == State::kStopped || (state_ == State::kFailed && !failure_);
 }
 
-std::vector<Command> ShardCore::take_commands() {
-  if (failure_ && touched_.empty() && !committing_) {
-    // What is acknowledged is worth keeping.
-    gather_commit();
-    emit(FailCommand{*std::exchange(failure_, std::nullopt)});
-  }
-  return std::exchange(commands_, {});
+std::vector<Command> ShardCore::take_commands() { return std::exchange(commands_, {}); }
+
+bool ShardCore::settled(SlotId slot) const {
+  return at(slot).phase == Phase::kActive && !at(slot).suspected;
 }
 
 Offset ShardCore::position(SlotId slot) const { return at(slot).tracker.committable(); }

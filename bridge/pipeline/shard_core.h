@@ -32,6 +32,7 @@ struct ShardLimits {
   Duration checkpoint_interval = std::chrono::seconds(1);
   std::uint64_t checkpoint_records = 100'000;
   Duration group_refresh = std::chrono::hours(24);  // idle partitions are committed again
+  Duration fail_drain = std::chrono::seconds(5);    // for answers, before a failure is said
   Duration retry_least = std::chrono::milliseconds(100);
   Duration retry_most = std::chrono::seconds(30);
 };
@@ -100,10 +101,8 @@ class ShardCore {
 
   // ---- partitions ----
   void add(SlotId slot, const PartitionStart& start, Instant now);
-  // Something hints that the topic is not the one that was read: drain, then verify again. Nothing
-  // to do where nothing was copied.
-  void suspect(SlotId slot);
-  // The source may have lost its place: drain, then assign again.
+  // Something hints that the topic is not the one that was read, or that the source has lost its
+  // place: drain, then verify and read from the position again.
   void reassign(SlotId slot);
   void range(SlotId slot, Offset low, Offset high);
   void range_failed(SlotId slot, const Error& error);
@@ -164,6 +163,8 @@ class ShardCore {
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
   [[nodiscard]] std::uint64_t in_flight_bytes() const { return in_flight_bytes_; }
   [[nodiscard]] Offset position(SlotId slot) const;
+  // Is the log known to be the one that the position is about?
+  [[nodiscard]] bool settled(SlotId slot) const;
   [[nodiscard]] const std::optional<Error>& store_error() const { return store_error_; }
   // Committed durably: what a restart resumes from.
   [[nodiscard]] Offset durable(SlotId slot) const;
@@ -229,6 +230,7 @@ class ShardCore {
   void acknowledge(EntryId id);
   void track(EntryId id, SlotId slot, Offset offset);
   bool gather_commit();
+  void say_failure(Instant now);
   void refresh_group(Instant now);
   Partition& at(SlotId slot) { return *partitions_[slot]; }
   [[nodiscard]] const Partition& at(SlotId slot) const { return *partitions_[slot]; }
@@ -269,11 +271,12 @@ class ShardCore {
   Instant stop_deadline_;
   std::uint64_t since_commit_ = 0;
   bool committing_ = false;
-  bool final_commit_ = false;
+  bool asked_late_ = false;  // the store failed, and was asked again at the stop's deadline
   std::vector<PositionUpdate> in_commit_;
   bool group_committing_ = false;
   std::optional<Error> store_error_;
   std::optional<Error> failure_;  // failed, and not said yet
+  std::optional<Instant> fail_deadline_;
 };
 
 }  // namespace drawbridge

@@ -18,6 +18,7 @@ constexpr std::size_t kLeastBatchCharge = 64 * 1024;
 constexpr Duration kRetry = std::chrono::milliseconds(50);
 constexpr Duration kRangeTimeout = std::chrono::seconds(10);
 constexpr Duration kPublishInterval = std::chrono::seconds(1);
+constexpr std::int64_t kNoLimit = 900'000'000;  // the broker has the last word
 constexpr Duration kForever = std::chrono::hours(24);
 
 template <typename... Handlers>
@@ -83,7 +84,7 @@ Instant ShardWorker::step() {
   const bool more = work(now);
   release(now);
   carry_out(now);
-  if (now >= publish_at_) publish(now);
+  if (now >= publish_at_ || finished()) publish(now);
   check_goals();
   if (finished() || more) return now;
   return std::min({core_.deadline(), retry_at_, publish_at_});
@@ -109,7 +110,7 @@ void ShardWorker::handle_messages(Instant now) {
                           {"topic", partitions_[suspect.slot]->at.topic},
                           {"partition", partitions_[suspect.slot]->at.partition.value},
                           {"reason", suspect.why}});
-                     core_.suspect(suspect.slot);
+                     core_.reassign(suspect.slot);
                    },
                    [&](ReassignMessage& reassign) {
                      log_folded(Level::kWarning, "assigning a partition again",
@@ -160,7 +161,8 @@ void ShardWorker::check_goals() {
   if (!goals_open_ || caught_up_said_ || hand_.batch != nullptr) return;
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     const auto& partition = partitions_[slot];
-    if (partition && partition->goal && core_.position(slot) < *partition->goal) return;
+    if (!partition || !partition->goal) continue;
+    if (!core_.settled(slot) || core_.position(slot) < *partition->goal) return;
   }
   caught_up_said_ = true;
   deps_.listener.on_caught_up(deps_.shard);
@@ -197,8 +199,7 @@ void ShardWorker::take_deliveries(std::unique_ptr<Sink>& sink, Instant now) {
 void ShardWorker::lose_sinks(const Error& error, Instant now) {
   log(Level::kWarning, "the producer became unusable; making a new one from the last position",
       {{"pipeline", deps_.options.name}, {"shard", deps_.shard}, {"error", error.message}});
-  sink_.reset();
-  dead_letter_sink_.reset();
+  drop_sinks();
   core_.sink_lost(now);
 }
 
@@ -270,13 +271,22 @@ void ShardWorker::carry_out(Instant now) {
   }
 }
 
-void ShardWorker::make_sinks() {
+void ShardWorker::drop_sinks() {
+  if (sink_) adapted_before_ += sink_->adapted();
   sink_.reset();
   dead_letter_sink_.reset();
+}
+
+void ShardWorker::make_sinks() {
+  drop_sinks();
   auto sink = deps_.target.make_sink(sink_options_, deps_.waker);
   if (sink && deps_.dead_letter_target != nullptr) {
-    SinkOptions options = sink_options_;
-    options.max_in_flight = 1;
+    // Few records, limits that are not known here, and no neighbour to refuse along with one.
+    SinkOptions options;
+    options.one_record_a_request = true;
+    options.smallest_limit = kNoLimit;
+    options.largest_limit = kNoLimit;
+    options.unsendable = Unsendable::kAdapt;
     auto dead = deps_.dead_letter_target->make_sink(options, deps_.waker);
     if (!dead) {
       core_.fail(dead.error());
@@ -378,7 +388,7 @@ void ShardWorker::handle_events(Instant now) {
         log_folded(
             Level::kWarning, "the source topic is gone; its partition is looked at again",
             {{"pipeline", deps_.options.name}, {"topic", partitions_[event.slot]->at.topic}});
-        core_.suspect(event.slot);
+        core_.reassign(event.slot);
         break;
       case FeedEvent::Kind::kError: {
         const auto& at = partitions_[event.slot]->at;
@@ -655,6 +665,7 @@ void ShardWorker::publish(Instant now) {
     }
   }
   stats_.lag.store(lag, std::memory_order_relaxed);
+  stats_.adapted.store(adapted_before_ + (sink_ ? sink_->adapted() : 0), std::memory_order_relaxed);
   stats_.in_flight.store(core_.outstanding(), std::memory_order_relaxed);
   stats_.in_flight_bytes.store(core_.in_flight_bytes(), std::memory_order_relaxed);
 }

@@ -88,6 +88,7 @@ struct ShardStats {
   std::atomic<std::uint64_t> dropped{0};  // by a transform
   std::atomic<std::uint64_t> failed{0};   // given to the failure policy
   std::atomic<std::uint64_t> dead_letters{0};
+  std::atomic<std::uint64_t> adapted{0};  // changed because the client library cannot say it
   std::atomic<std::uint64_t> in_flight{0};
   std::atomic<std::uint64_t> in_flight_bytes{0};
   std::atomic<std::int64_t> lag{0};  // records behind the ends that were seen
@@ -195,6 +196,7 @@ class ShardWorker {
   void recycle(Batch* batch);
   void remember(EntryId entry, std::size_t bytes);
   void lose_sinks(const Error& error, Instant now);
+  void drop_sinks();
   void make_sinks();
   void save(const CommitCommand& command, Instant now);
   void say(const NoticeCommand& notice) const;
@@ -216,7 +218,8 @@ class ShardWorker {
   std::vector<Batch*> free_batches_;
   std::vector<Delivery> deliveries_;
   Hand hand_;
-  Instant retry_at_;  // for what waits without a wake-up
+  std::uint64_t adapted_before_ = 0;  // by sinks that are gone
+  Instant retry_at_;                  // for what waits without a wake-up
   Instant publish_at_;
   bool goals_open_ = false;
   bool caught_up_said_ = false;

@@ -7,6 +7,7 @@ import pytest
 from kafka.partitioner.default import murmur2
 
 from harness import configuration, pipeline, wait_until
+from harness.keyring import Keyring
 from harness.records import CREATE_TIME, LOG_APPEND_TIME
 
 DAY = 86_400_000
@@ -112,7 +113,7 @@ def test_compaction_leaves_holes_that_are_no_gaps(source, target, bridge, unique
         unique(), cleanup_policy="compact", segment_bytes=16_384, min_cleanable_dirty_ratio=0.01,
         min_compaction_lag_ms=0, delete_retention_ms=0)
     source.produce(topic, ({"key": b"%d" % (i % 10), "value": b"%05d" % i + b"x" * 200}
-                           for i in range(2_000)))
+                           for i in range(2_000)), **{"batch.size": 8_000})
     wait_until(lambda: len(source.read(topic)[0]) < 1_000, 40, "the log to be compacted", pause=0.5)
     config = configuration(source, target, {unique("p"): pipeline(topic)})
     made = bridge(config)
@@ -143,32 +144,50 @@ UNSENDABLE = [
 ]
 
 
-def test_unsendable_records_stop_the_pipeline(source, target, bridge, unique):
+# The client library passes a header name with a NUL on as it came, but cannot make one: the policy
+# is about records whose headers a transform changes.
+def sealing(keyring, **settings):
+    return dict(transforms=[{"encrypt": {"domain": keyring.domain}}], **settings)
+
+
+def test_plain_copy_keeps_a_header_name_with_a_nul(source, target, bridge, unique):
+    topic = source.create_topic(unique())
+    with source.raw() as producer:
+        producer.send(topic, 0, [UNSENDABLE[0], UNSENDABLE[2], UNSENDABLE[3]])
+    bridge(configuration(source, target, {unique("p"): pipeline(topic)})).until_caught_up()
+    assert contents(target, topic) == contents(source, topic)
+
+
+def test_unsendable_records_stop_the_pipeline(source, target, bridge, unique, tmp_path):
+    keyring = Keyring(tmp_path / "dc.keyring", "dc")
     for name, records, word in [("zero", UNSENDABLE[:2], "timestamp"),
                                 ("nul", [UNSENDABLE[0], UNSENDABLE[2]], "header")]:
         topic = source.create_topic(unique(name))
         with source.raw() as producer:
             producer.send(topic, 0, records + UNSENDABLE[3:])
-        made = bridge(configuration(source, target, {unique("p"): pipeline(topic)}))
+        made = bridge(configuration(
+            source, target, {unique("p"): pipeline(topic, **sealing(keyring))}, [keyring]))
         done = made.until_caught_up(expect=None)
         assert done.status != 0
         assert word in done.text and topic in done.text
-        assert target.values(topic) == [b"before"]
+        assert target.count(topic) == 1
 
 
-def test_unsendable_records_are_adapted_and_counted(source, target, bridge, unique):
+def test_unsendable_records_are_adapted_and_counted(source, target, bridge, unique, tmp_path):
+    keyring = Keyring(tmp_path / "dc.keyring", "dc")
     topic = source.create_topic(unique())
     with source.raw() as producer:
         producer.send(topic, 0, UNSENDABLE)
-    made = bridge(configuration(
-        source, target, {unique("p"): pipeline(topic, target={"unsendable": "adapt"})}))
+    made = bridge(configuration(source, target, {
+        unique("p"): pipeline(topic, target={"unsendable": "adapt"}, **sealing(keyring))},
+        [keyring]))
     made.until_caught_up()
     before, zero, nul, after = target.read(topic)[0]
-    assert (before.value, after.value) == (b"before", b"after")
-    assert zero.value == b"timestamp 0" and abs(zero.timestamp) <= 1
-    assert nul.value == b"header" and ("good", b"y") in nul.headers
+    assert (before.key, after.key) == (b"1", b"4")
+    assert zero.key == b"2" and abs(zero.timestamp) <= 1
+    assert nul.key == b"3" and ("good", b"y") in nul.headers
     assert all("\0" not in name for name, _ in nul.headers)
-    assert "adapted" in made.log.read_text()
+    assert '"adapted":2' in made.log.read_text()
 
 
 def test_missing_partition_is_an_error_unless_hashed(source, target, bridge, unique):

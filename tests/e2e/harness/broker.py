@@ -277,7 +277,7 @@ class Broker:
         """
         failed = []
         producer = confluent_kafka.Producer(self.client(
-            acks="all", **{"linger.ms": 5, "queue.buffering.max.messages": 1_000_000}, **properties))
+            acks="all", **{"enable.idempotence": True, "linger.ms": 5, "queue.buffering.max.messages": 1_000_000}, **properties))
 
         def delivered(error, _):
             if error:
