@@ -1,0 +1,78 @@
+// Ten thousand seeded runs of a shard over fakes, each against a model. See simulation.h and
+// model.h for what goes wrong and what must hold.
+//
+// DRAWBRIDGE_SIM_RUNS    how many runs (default 10000)
+// DRAWBRIDGE_SIM_FIRST   the first seed (default 1), to look at others than every day
+// DRAWBRIDGE_SIM_SEED    one run of this seed, with all that happens
+#include "tests/unit/pipeline/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "bridge/base/log.h"
+
+namespace drawbridge::fakes {
+namespace {
+
+constexpr std::uint64_t kRuns = 10'000;
+
+std::optional<std::uint64_t> number_from(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
+// A run says a great deal; only a replayed one is worth reading.
+class Quiet {
+ public:
+  Quiet() {
+    LogOptions options;
+    options.least = static_cast<Level>(static_cast<int>(Level::kError) + 1);
+    configure_log(options);
+  }
+  ~Quiet() { configure_log({}); }
+};
+
+TEST(Simulation, NothingIsLostAndOrderIsKept) {
+  if (const auto seed = number_from("DRAWBRIDGE_SIM_SEED")) {
+    Simulation simulation(*seed);
+    fmt::print("{}\n", simulation.describe());
+    simulation.trace();
+    const std::string violation = simulation.run();
+    EXPECT_EQ(violation, "") << "seed " << *seed;
+    return;
+  }
+  const Quiet quiet;
+  const std::uint64_t runs = number_from("DRAWBRIDGE_SIM_RUNS").value_or(kRuns);
+  Coverage all;
+  int failed = 0;
+  const std::uint64_t first = number_from("DRAWBRIDGE_SIM_FIRST").value_or(1);
+  for (std::uint64_t seed = first; seed < first + runs; ++seed) {
+    Simulation simulation(seed);
+    const std::string violation = simulation.run();
+    if (!violation.empty()) {
+      ADD_FAILURE() << "DRAWBRIDGE_SIM_SEED=" << seed << ": " << violation;
+      if (++failed == 10) break;
+    }
+    const Coverage& one = simulation.coverage;
+    all.steps += one.steps;
+    all.records += one.records;
+    all.duplicates += one.duplicates;
+    all.lives += one.lives;
+    all.refused_requests += one.refused_requests;
+    all.dead_letters += one.dead_letters;
+    all.gaps += one.gaps;
+    all.clean_stops += one.clean_stops;
+    all.failures += one.failures;
+    all.caught_up += one.caught_up;
+  }
+  fmt::print(
+      "{} runs: {} steps, {} records, {} duplicates, {} lives, {} refused requests, {} dead "
+      "letters, {} failures of which {} gaps, {} clean stops, caught up {} times\n",
+      runs, all.steps, all.records, all.duplicates, all.lives, all.refused_requests,
+      all.dead_letters, all.failures, all.gaps, all.clean_stops, all.caught_up);
+}
+
+}  // namespace
+}  // namespace drawbridge::fakes
