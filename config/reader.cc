@@ -38,6 +38,7 @@ bool is_variable(std::string_view text) {
 // One of a list of brokers: [PROTOCOL://]HOST[:PORT].
 bool is_server(std::string_view text) {
   if (const std::size_t scheme = text.find("://"); scheme != std::string_view::npos) {
+    if (scheme == 0) return false;
     text.remove_prefix(scheme + 3);
   }
   const std::size_t colon = text.rfind(':');

@@ -132,7 +132,7 @@ std::string joined(std::span<const std::string> words) {
 }
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> known) {
-  const std::size_t limit = std::clamp<std::size_t>(word.size() / 3, 1, 3);
+  const std::size_t limit = std::min<std::size_t>(word.size() / 3, 3);
   std::size_t best = limit + 1;
   std::optional<std::string> result;
   for (const std::string& candidate : known) {

@@ -187,7 +187,9 @@ class Parser {
         if (close == std::string_view::npos) throw NotUnderstood();
         text_.remove_prefix(close + 1);
       } else if (!flags()) {
-        return make(Tree::Kind::kEmpty);  // (?i): holds to the end of the group around it
+        // (?i) holds to the end of the group around it. RE2 lets a repetition skip over it.
+        refuse_repetition();
+        return make(Tree::Kind::kEmpty);
       }
     }
     TreePtr tree = alternation();
@@ -228,11 +230,14 @@ class Parser {
       text_.remove_prefix(1);
       tree->parts.push_back(literal(c));
     }
-    // A repetition would be of the last character only.
+    refuse_repetition();  // it would be of the last character only
+    return tree;
+  }
+
+  void refuse_repetition() const {
     if (!text_.empty() && std::string_view("*+?{").find(text_.front()) != std::string_view::npos) {
       throw NotUnderstood();
     }
-    return tree;
   }
 
   // After a backslash, in a set or out of it.

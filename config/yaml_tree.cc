@@ -130,6 +130,10 @@ class TreeBuilder final : public YAML::EventHandler {
   void add(NodePtr node, YAML::anchor_t anchor) {
     if (expects_key()) return take_key(*node, anchor);
     if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
+    // yaml-cpp places nothing at what comes next, lines below.
+    if (node->kind == Node::Kind::kNull && !stack_.empty() && stack_.back().key) {
+      node->at = stack_.back().key->at;
+    }
     const Place at = node->at;
     attach(std::move(node), at);
   }
@@ -206,10 +210,25 @@ std::optional<YamlProblem> check_text(std::string_view text) {
   return std::nullopt;
 }
 
+// The first line up to `last` that is indented by a tab.
+std::optional<Place> find_tab(std::string_view text, int last) {
+  for (int line = 1; line <= last; ++line) {
+    const std::size_t indent = std::min(text.find_first_not_of(' '), text.size());
+    if (text.substr(indent).starts_with('\t')) return Place{line, static_cast<int>(indent) + 1};
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return std::nullopt;
+}
+
 // yaml-cpp's message without what it quotes of the file: that could be a secret.
 std::string without_content(const std::string& message) {
   if (message.find("anchor is not defined") != std::string::npos) {
     return "an alias (`*`) without an anchor (`&`) before it; text that begins with * needs quotes";
+  }
+  if (message == YAML::ErrorMsg::EOF_IN_SCALAR || message == YAML::ErrorMsg::DOC_IN_SCALAR) {
+    return "a quote that is not closed";
   }
   return "YAML: " + message.substr(0, message.find(": "));
 }
@@ -249,17 +268,25 @@ YamlResult parse_yaml(const std::string& text) {
   }
   TreeBuilder builder(result.problems);
   try {
-    std::istringstream stream(text);
+    // yaml-cpp closes a quote by itself at the end of the text; it does not at a document's end.
+    std::istringstream stream(text + "\n...\n");
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
     }
     result.root = builder.take_root();
-    if (!result.root) result.problems.push_back({{}, "the file is empty"});
+    if (!result.root || result.root->kind == Node::Kind::kNull) {
+      result.root = nullptr;
+      result.problems.push_back({{}, "the file is empty"});
+    }
   } catch (const Abort& abort) {
     result.problems.push_back(abort.problem);
   } catch (const YAML::Exception& error) {
     const Place at = error.mark.is_null() ? Place{} : place_of(error.mark);
-    result.problems.push_back({at, without_content(error.msg)});
+    if (const auto tab = find_tab(text, at.line)) {
+      result.problems.push_back({*tab, "a tab in the indentation; YAML is indented by spaces"});
+    } else {
+      result.problems.push_back({at, without_content(error.msg)});
+    }
   } catch (const std::exception&) {
     result.problems.push_back({{}, "not YAML that can be read"});
   }
