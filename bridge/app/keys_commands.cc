@@ -2,6 +2,7 @@
 
 #include "bridge/app/commands.h"
 #include "bridge/app/exit_codes.h"
+#include "bridge/app/terminal.h"
 #include "bridge/base/clock.h"
 #include "bridge/base/secret.h"
 #include "bridge/keys/key_cache.h"
@@ -12,20 +13,12 @@ namespace {
 
 namespace po = boost::program_options;
 
-std::string date(WallMillis millis) {
-  const auto seconds = static_cast<std::time_t>(millis / 1000);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
-                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
-}
-
 void print(const KeyListing& key) {
   for (const KeyVersionListing& version : key.versions) {
     const bool newest = version.number == key.versions.back().number;
     fmt::print("{:<24} {:>7}  {:<9} {}  {}{}\n", key.name, version.number,
-               version.state == KeyState::kEnabled ? "enabled" : "disabled", date(version.created),
-               version.check, newest ? "  wraps" : "");
+               version.state == KeyState::kEnabled ? "enabled" : "disabled",
+               utc_time(version.created), version.check, newest ? "  wraps" : "");
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <iterator>
 
 #include "bridge/base/utf8.h"
@@ -106,6 +107,14 @@ std::string shortened(std::string_view text, std::size_t width) {
     text.remove_prefix(size);
   }
   return out + "…";
+}
+
+std::string utc_time(WallMillis millis) {
+  const auto seconds = static_cast<std::time_t>(millis / 1000);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bridge/base/clock.h"
+
 namespace drawbridge {
 
 enum class Colour { kRed, kGreen, kYellow, kBlue, kMagenta, kCyan, kDim, kBold };
@@ -36,6 +38,9 @@ std::string padded(std::string_view text, std::size_t width);
 
 // `text` cut to `width` columns, with an ellipsis where something is missing. Plain text only.
 std::string shortened(std::string_view text, std::size_t width);
+
+// "2026-01-02T03:04:05Z".
+std::string utc_time(WallMillis millis);
 
 // Columns as wide as their widest cell, two spaces apart; the first row is the heading. Cells may
 // hold escape sequences of Style.

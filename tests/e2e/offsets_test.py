@@ -62,13 +62,14 @@ def test_offsets_commands(source, target, bridge, unique):
 
     listed = made.with_config("offsets list")
     assert listed.status == 0, listed.text
+    assert len(json.loads(made.with_config("offsets list", "--format", "json").out)) == 2
     rows = [line for line in listed.out.splitlines() if topic in line]
     assert len(rows) == 2 and all(name in row and "10" in row for row in rows)
 
     exported = made.with_config("offsets export")
     assert exported.status == 0, exported.text
-    json.loads(exported.out)
-    saved = made.folder / "offsets.json"
+    assert exported.out.startswith("drawbridge-offsets\t1\t")
+    saved = made.folder / "positions"
     saved.write_text(exported.out)
 
     reset = made.with_config("offsets reset", "--pipeline", name, "--topic", topic, "--to", "4")

@@ -1,0 +1,138 @@
+#include "bridge/app/positions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "config/text.h"
+
+namespace drawbridge {
+namespace {
+
+constexpr Duration kTimeout = std::chrono::seconds(10);
+
+}  // namespace
+
+Result<PlaceInLog> PlaceInLog::parse(const std::string& text) {
+  if (text == "earliest") return PlaceInLog{Kind::kEarliest, 0};
+  if (text == "latest") return PlaceInLog{Kind::kLatest, 0};
+  const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+  if (digits) {
+    PlaceInLog place{Kind::kOffset, 0};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), place.number);
+    if (error == std::errc{}) return place;
+  } else if (const auto time = config::parse_time(text)) {
+    return PlaceInLog{Kind::kTime, *time};
+  }
+  return fail(ErrorCode::kInvalid,
+              "`{}` is no place in a log: earliest, latest, an offset, or a time such as "
+              "2026-01-31T12:00:00Z",
+              config::printable(text));
+}
+
+Result<std::unique_ptr<Positions>> Positions::open(const PipelineOptions& pipeline,
+                                                   CheckpointStore& store, Connector& connector) {
+  std::unique_ptr<Positions> positions(new Positions(pipeline, store));
+  DRAWBRIDGE_ASSIGN(positions->source_, connector.source(pipeline, {}));
+  DRAWBRIDGE_ASSIGN(positions->cluster_id_, positions->source_->cluster_id(kTimeout));
+  return positions;
+}
+
+Result<std::vector<PositionView>> Positions::look(const std::string& topic,
+                                                  std::optional<std::int32_t> partition) {
+  DRAWBRIDGE_ASSIGN(const auto topics, source_->topics(kTimeout));
+  const auto found = std::ranges::find(topics, topic, &TopicInfo::name);
+  if (found == topics.end()) {
+    return fail(ErrorCode::kUnknownTopic, "cluster {} has no topic {} that it shows to us",
+                pipeline_.source.name, topic);
+  }
+  if (partition && (*partition < 0 || *partition >= found->partitions())) {
+    return fail(ErrorCode::kUnknownTopic, "topic {} has partitions 0 to {}, and no {}", topic,
+                found->partitions() - 1, *partition);
+  }
+  std::vector<TopicPartition> at;
+  for (std::int32_t i = 0; i < found->partitions(); ++i) {
+    if (!partition || *partition == i) at.push_back({topic, Partition{i}});
+  }
+  DRAWBRIDGE_ASSIGN(const auto group, source_->committed(at, kTimeout));
+  DRAWBRIDGE_ASSIGN(const auto stored, store_.load(pipeline_.name));
+  std::vector<PositionView> views;
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    PositionView view{at[i], std::nullopt, group[i], {}};
+    const CheckpointKey key{pipeline_.name, cluster_id_, at[i]};
+    const auto entry = std::ranges::find(stored, key, &CheckpointEntry::key);
+    if (entry != stored.end()) view.checkpoint = entry->checkpoint;
+    DRAWBRIDGE_ASSIGN(view.log, source_->watermarks(at[i], kTimeout));
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+Result<std::vector<Offset>> Positions::resolve(const PlaceInLog& place,
+                                               const std::vector<PositionView>& views) {
+  std::vector<Offset> offsets;
+  if (place.kind == PlaceInLog::Kind::kTime) {
+    std::vector<TopicPartition> at;
+    for (const PositionView& view : views) at.push_back(view.at);
+    return source_->offsets_at(at, place.number, kTimeout);
+  }
+  for (const PositionView& view : views) {
+    switch (place.kind) {
+      case PlaceInLog::Kind::kEarliest:
+        offsets.push_back(view.log.low);
+        break;
+      case PlaceInLog::Kind::kLatest:
+        offsets.push_back(view.log.high);
+        break;
+      case PlaceInLog::Kind::kOffset:
+      case PlaceInLog::Kind::kTime:
+        offsets.push_back(Offset{place.number});
+        break;
+    }
+    if (offsets.back() < view.log.low || offsets.back() > view.log.high) {
+      return fail(ErrorCode::kInvalid,
+                  "offset {} is not in the log of {} [{}], which holds {} to {}: nothing was "
+                  "changed; choose one of these with --partition {}",
+                  offsets.back().value, view.at.topic, view.at.partition.value, view.log.low.value,
+                  view.log.high.value, view.at.partition.value);
+    }
+  }
+  return offsets;
+}
+
+Result<void> Positions::commit_to_group(const std::vector<CheckpointEntry>& entries) {
+  std::vector<std::pair<TopicPartition, Offset>> offsets;
+  for (const CheckpointEntry& entry : entries) {
+    offsets.emplace_back(entry.key.at, entry.checkpoint.position.next);
+  }
+  source_->commit(std::move(offsets));
+  const Instant deadline = SystemClock().now() + kTimeout;
+  std::vector<SourceEvent> events;
+  while (SystemClock().now() < deadline) {
+    events.clear();
+    source_->poll(events, std::chrono::milliseconds(100));
+    for (SourceEvent& event : events) {
+      if (event.kind != SourceEvent::Kind::kCommitted) continue;
+      if (event.error) return fail(std::move(*event.error));
+      return {};
+    }
+  }
+  return fail(ErrorCode::kUnavailable,
+              "cluster {} did not take the offsets of group {} in time; look at them before you "
+              "start the daemon",
+              pipeline_.source.name, pipeline_.group);
+}
+
+Result<void> Positions::set(std::vector<CheckpointEntry> entries) {
+  if (entries.empty()) return {};
+  DRAWBRIDGE_TRY(commit_to_group(entries));
+  for (CheckpointEntry& entry : entries) {
+    entry.checkpoint.group_committed = entry.checkpoint.position.next;
+    entry.checkpoint.group_pending.reset();
+    entry.checkpoint.saved_at = SystemClock().wall();
+  }
+  return store_.save(entries);
+}
+
+}  // namespace drawbridge

@@ -1,0 +1,68 @@
+// Positions of a pipeline as its operator sees and sets them: in the checkpoint store and in the
+// source's consumer group, both or neither.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bridge/checkpoint/store.h"
+#include "bridge/pipeline/ports.h"
+
+namespace drawbridge {
+
+// Where a position stands, and what the log still holds.
+struct PositionView {
+  TopicPartition at;
+  std::optional<Checkpoint> checkpoint;
+  std::optional<Offset> group;
+  Watermarks log;
+};
+
+// A place in a log, as written on a command line.
+struct PlaceInLog {
+  enum class Kind : std::uint8_t { kEarliest, kLatest, kOffset, kTime };
+  Kind kind = Kind::kEarliest;
+  std::int64_t number = 0;  // kOffset: the offset; kTime: milliseconds since 1970
+
+  // "earliest", "latest", an offset, or a time ("2026-01-31T12:00:00Z"). Errors: kInvalid.
+  static Result<PlaceInLog> parse(const std::string& text);
+};
+
+// One pipeline's positions on its source, while its daemon is stopped. Used by one thread; the
+// store outlives it. Every call is bounded in time.
+class Positions {
+ public:
+  // Connects. Errors: those of the cluster.
+  static Result<std::unique_ptr<Positions>> open(const PipelineOptions& pipeline,
+                                                 CheckpointStore& store, Connector& connector);
+
+  [[nodiscard]] const std::string& cluster_id() const { return cluster_id_; }
+
+  // The topic's partitions, or one of them. Errors: kUnknownTopic.
+  Result<std::vector<PositionView>> look(const std::string& topic,
+                                         std::optional<std::int32_t> partition);
+  // What a place is in each partition. Errors: kInvalid, an offset that a log does not hold,
+  // naming what it holds.
+  Result<std::vector<Offset>> resolve(const PlaceInLog& place,
+                                      const std::vector<PositionView>& views);
+
+  // Sets group and store: the group first, so that the store never says less than what a start
+  // would do. `entries` hold the positions; what they say of the group is replaced. Errors: those
+  // of the cluster and the store; after one of the store, the group's offsets hold by themselves.
+  Result<void> set(std::vector<CheckpointEntry> entries);
+
+ private:
+  Positions(const PipelineOptions& pipeline, CheckpointStore& store)
+      : pipeline_(pipeline), store_(store) {}
+  Result<void> commit_to_group(const std::vector<CheckpointEntry>& entries);
+
+  const PipelineOptions& pipeline_;
+  CheckpointStore& store_;
+  std::unique_ptr<Source> source_;
+  std::string cluster_id_;
+};
+
+}  // namespace drawbridge
