@@ -32,7 +32,8 @@ def target():
 @pytest.fixture(scope="session")
 def secure():
     """Kafka 4.1 with TLS and SCRAM-SHA-512 beside its plain listener."""
-    yield from _run_broker("4.1", "secure", tls=True)
+    # 3.9: librdkafka before 2.6.1 cannot authenticate with SCRAM to Kafka 4.0 and later.
+    yield from _run_broker("3.9", "secure", tls=True)
 
 
 @pytest.fixture
