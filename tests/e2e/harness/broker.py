@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import time
 import tempfile
 
 import confluent_kafka
@@ -318,10 +319,22 @@ class Broker:
         """{partition: (first offset, end offset)}"""
         consumer = confluent_kafka.Consumer(self.client(**{"group.id": "tests-ends"}))
         try:
-            return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, p), 30)
+            return {p: self._ends(consumer, confluent_kafka.TopicPartition(topic, p))
                     for p in range(self.partitions(topic))}
         finally:
             consumer.close()
+
+    @staticmethod
+    def _ends(consumer, partition):
+        """A partition that was just added has no leader for a moment."""
+        for _ in range(50):
+            try:
+                return consumer.get_watermark_offsets(partition, 30)
+            except confluent_kafka.KafkaException as error:
+                if not error.args[0].retriable() and "leader" not in str(error):
+                    raise
+                time.sleep(0.1)
+        raise TimeoutError(f"{partition.topic} [{partition.partition}] has no leader")
 
     def count(self, topic):
         """Offsets in use, markers included: cheap, for waiting."""
