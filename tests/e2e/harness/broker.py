@@ -6,8 +6,8 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import time
 import tempfile
+import time
 
 import confluent_kafka
 import confluent_kafka.admin
