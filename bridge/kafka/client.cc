@@ -26,6 +26,8 @@ struct Client::State {
 
 namespace {
 
+constexpr int kScramMended = 0x020601ff;  // librdkafka 2.6.1
+
 constexpr std::size_t kMostErrors = 64;
 constexpr Duration kFreshError = std::chrono::seconds(60);
 constexpr Duration kCloseLimit = std::chrono::seconds(5);
@@ -188,6 +190,14 @@ Error Client::explain(rd_kafka_resp_err_t error, std::string_view what) {
       now() - state_->last_at < kFreshError) {
     made.code = state_->last->code;
     fmt::format_to(std::back_inserter(made.message), " ({})", state_->last->message);
+    // Older libraries repeat the nonce in a way that Kafka refuses since 4.0.
+    if (made.code == ErrorCode::kAuthentication && rd_kafka_version() < kScramMended &&
+        made.message.find("SCRAM") != std::string::npos) {
+      fmt::format_to(std::back_inserter(made.message),
+                     "; if the credentials are right: librdkafka {} cannot authenticate with SCRAM "
+                     "to Kafka 4.0 and later, 2.6.1 can",
+                     rd_kafka_version_str());
+    }
   }
   return made;
 }
