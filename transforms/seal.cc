@@ -35,10 +35,12 @@ class DeadLetterSeal final : public Transform {
 Result<std::unique_ptr<Transform>> make_dead_letter_seal(const std::string& domain,
                                                          KeyService& keys) {
   DRAWBRIDGE_ASSIGN(auto cache, keys.domain(domain));
+  Scope scope{keys.dataset(), {}};
+  DRAWBRIDGE_TRY(check_scope(scope));
   Sealer::Options options;
   options.whole = true;
   return std::make_unique<DeadLetterSeal>(
-      Sealer({std::move(cache)}, Scope{keys.dataset(), {}}, options, keys.waker()));
+      Sealer({std::move(cache)}, std::move(scope), options, keys.waker()));
 }
 
 }  // namespace drawbridge
