@@ -8,6 +8,7 @@
 
 #include "bridge/app/exit_codes.h"
 #include "bridge/base/log.h"
+#include "config/text.h"
 
 namespace drawbridge {
 namespace {
@@ -115,8 +116,14 @@ int run_command_line(const std::vector<CommandSpec>& commands,
       return kExitOk;
     }
     if (!verbs.empty()) return usage_error(fmt::format("{} needs a verb:\n{}", words[0], verbs));
-    return usage_error(
-        fmt::format("unknown command `{}`; `drawbridge --help` lists them", words[0]));
+    std::vector<std::string> known;
+    for (const CommandSpec& candidate : commands) {
+      known.push_back(candidate.name.substr(0, candidate.name.find(' ')));
+    }
+    const auto meant = config::nearest(words[0], known);
+    return usage_error(fmt::format(
+        "unknown command `{}`{}; `drawbridge --help` lists them", config::printable(words[0]),
+        meant ? fmt::format("; did you mean `{}`?", *meant) : std::string()));
   }
   return run(*command, {words.begin() + static_cast<std::ptrdiff_t>(count), words.end()});
 }

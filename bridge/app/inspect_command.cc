@@ -215,7 +215,7 @@ int run_inspect(const CommandLine& line) {
     return kExitUsage;
   }
   LogOptions quiet;
-  quiet.least = Level::kWarning;
+  quiet.least = Level::kError;  // the command's own error says it
   configure_log(quiet);
   const auto configuration = load_or_report(line.options["config"].as<std::string>());
   if (!configuration) return kExitConfiguration;

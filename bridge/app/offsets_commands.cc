@@ -24,10 +24,10 @@ namespace {
 
 namespace po = boost::program_options;
 
-// Only warnings and worse of what happens below: the command says the rest itself.
+// The command says itself what happens below.
 void quiet_log() {
   LogOptions options;
-  options.least = Level::kWarning;
+  options.least = Level::kError;
   configure_log(options);
 }
 

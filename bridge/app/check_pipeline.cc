@@ -1,0 +1,365 @@
+#include "bridge/app/check_pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "bridge/envelope/format.h"
+#include "bridge/envelope/wrap.h"
+#include "bridge/kafka/probe.h"
+#include "bridge/pipeline/target_topics.h"
+#include "bridge/pipeline/topic_selector.h"
+#include "bridge/pipeline/topic_template.h"
+
+namespace drawbridge {
+namespace {
+
+constexpr Duration kTimeout = std::chrono::seconds(10);
+// Each takes a connection of its own; the first of them show what is wrong with most.
+constexpr std::size_t kMostRead = 50;
+constexpr std::int64_t kDefaultMaxMessageBytes = 1'048'588;  // Kafka's own default
+// Header's name, lengths and offsets in a record batch.
+constexpr std::int64_t kHeaderFraming = 32;
+
+std::string plural(std::size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::int64_t limit_of(const TopicConfig& config) {
+  std::int64_t value = kDefaultMaxMessageBytes;
+  const auto found = config.find("max.message.bytes");
+  if (found != config.end()) {
+    const std::string& text = found->second;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+  }
+  return value;
+}
+
+ClusterOptions with(ClusterOptions cluster, const Properties& properties) {
+  for (const auto& [name, value] : properties) cluster.properties[name] = value;
+  return cluster;
+}
+
+class PipelineCheck {
+ public:
+  PipelineCheck(const PipelineOptions& pipeline, Connector& connector, CheckpointStore* store,
+                CheckReport& report)
+      : pipeline_(pipeline),
+        connector_(connector),
+        store_(store),
+        report_(report),
+        subject_(fmt::format("pipeline {}", pipeline.name)) {}
+
+  void run() {
+    if (!connect() || !select()) return;
+    if (!topics_.empty()) {
+      read_topics();
+      read_group();
+    }
+    compare_store();
+    for (const TopicInfo& topic : topics_) check_target(topic);
+    check_dead_letters();
+  }
+
+ private:
+  bool connect() {
+    auto source = connector_.source(pipeline_, {});
+    if (!source) {
+      report_.failure(subject_, source.error());
+      return false;
+    }
+    source_ = std::move(*source);
+    auto target = connector_.target(pipeline_.target, pipeline_.target_properties);
+    if (!target) {
+      report_.failure(subject_, target.error());
+      return false;
+    }
+    target_ = std::move(*target);
+    return true;
+  }
+
+  bool select() {
+    const auto selector = TopicSelector::compile(pipeline_.topics);
+    const auto listed = source_->topics(kTimeout);
+    if (!selector || !listed) {
+      report_.failure(subject_, selector ? listed.error() : selector.error());
+      return false;
+    }
+    std::set<std::string> seen;
+    std::size_t partitions = 0;
+    for (const TopicInfo& topic : *listed) {
+      if (!selector->selected(topic.name, topic.internal)) continue;
+      seen.insert(topic.name);
+      partitions += topic.leaders.size();
+      topics_.push_back(topic);
+    }
+    for (const std::string& literal : selector->literals()) {
+      if (seen.contains(literal)) continue;
+      report_.failure(subject_,
+                      fmt::format("source topic {} is not on cluster {}, or not shown to us",
+                                  literal, pipeline_.source.name),
+                      "create it, correct its name, or grant DESCRIBE on it");
+    }
+    if (topics_.empty()) {
+      report_.warning(subject_, "no topic is selected now",
+                      "nothing to do if they are still to come");
+      return true;
+    }
+    report_.ok(subject_, fmt::format("selects {} with {} on {}", plural(topics_.size(), "topic"),
+                                     plural(partitions, "partition"), pipeline_.source.name));
+    return true;
+  }
+
+  void read_topics() {
+    const ClusterOptions cluster = with(pipeline_.source, pipeline_.source_properties);
+    std::size_t readable = 0;
+    for (std::size_t i = 0; i < std::min(topics_.size(), kMostRead); ++i) {
+      const auto read = kafka::probe_read(cluster, topics_[i].name, kTimeout);
+      if (read) {
+        ++readable;
+      } else if (read.error().code == ErrorCode::kAuthorization) {
+        report_.failure(subject_, read.error().message,
+                        fmt::format("grant READ on topic {}", topics_[i].name));
+      } else {
+        report_.failure(subject_, read.error());
+      }
+    }
+    if (readable > 0)
+      report_.ok(subject_, fmt::format("{} can be read", plural(readable, "topic")));
+    if (topics_.size() > kMostRead) {
+      report_.warning(subject_,
+                      fmt::format("{} more topics were not read", topics_.size() - kMostRead),
+                      "their rights show when the pipeline runs");
+    }
+  }
+
+  std::vector<TopicPartition> all_partitions() const {
+    std::vector<TopicPartition> at;
+    for (const TopicInfo& topic : topics_) {
+      for (std::int32_t i = 0; i < topic.partitions(); ++i)
+        at.push_back({topic.name, Partition{i}});
+    }
+    return at;
+  }
+
+  void read_group() {
+    const auto at = all_partitions();
+    const auto offsets = source_->committed(at, kTimeout);
+    if (!offsets) {
+      if (offsets.error().code == ErrorCode::kAuthorization) {
+        report_.failure(subject_, offsets.error().message,
+                        fmt::format("grant READ on group {}", pipeline_.group));
+      } else {
+        report_.failure(subject_, offsets.error());
+      }
+      return;
+    }
+    const auto held = std::ranges::count_if(*offsets, [](const auto& o) { return o.has_value(); });
+    report_.ok(subject_, fmt::format("group {} can be read; it has offsets of {} of {}",
+                                     pipeline_.group, held, plural(at.size(), "partition")));
+  }
+
+  void compare_store() {
+    if (store_ == nullptr) return;
+    const auto shards = store_->shards(pipeline_.name);
+    const auto entries = store_->load(pipeline_.name);
+    const auto id = source_->cluster_id(kTimeout);
+    if (!shards || !entries || !id) {
+      report_.failure(subject_, !shards ? shards.error() : !entries ? entries.error() : id.error());
+      return;
+    }
+    if (*shards && **shards != pipeline_.shards) {
+      report_.failure(subject_,
+                      fmt::format("was first started with {} shards and is configured with {}",
+                                  **shards, pipeline_.shards),
+                      fmt::format("set shards: {}", **shards));
+    }
+    const auto ours = std::ranges::count_if(
+        *entries, [&](const CheckpointEntry& entry) { return entry.key.cluster_id == *id; });
+    if (ours == 0 && !entries->empty()) {
+      report_.failure(subject_,
+                      fmt::format("its checkpoints are of another cluster than {} ({})",
+                                  pipeline_.source.name, *id),
+                      "point the cluster back, or give the pipeline a new name");
+    } else {
+      report_.ok(subject_, ours == 0
+                               ? std::string("has no checkpoints yet: a first start")
+                               : fmt::format("has checkpoints of {}",
+                                             plural(static_cast<std::size_t>(ours), "partition")));
+    }
+  }
+
+  // ---- the target's topics ------------------------------------------------------------------
+
+  TemplateNames names() const { return {pipeline_.source.name, pipeline_.name}; }
+
+  void check_target(const TopicInfo& source) {
+    const auto name = TopicTemplate::compile(pipeline_.target_topic, names())
+                          .and_then([&](const TopicTemplate& t) { return t.expand(source.name); });
+    if (!name) {
+      report_.failure(subject_, name.error());
+      return;
+    }
+    const auto topic = target_->topic(*name, kTimeout);
+    if (!topic) {
+      missing_target(source, *name, topic.error());
+      return;
+    }
+    const std::string what = fmt::format("target topic {} on {}", *name, pipeline_.target.name);
+    if (std::ranges::any_of(topic->leaders, [](std::int32_t leader) { return leader < 0; })) {
+      report_.warning(subject_, what + " has partitions without a leader",
+                      "look at the cluster's brokers");
+    }
+    if (topic->partitions() >= source.partitions()) {
+      report_.ok(subject_,
+                 fmt::format("{} is there, {}", what, plural(topic->leaders.size(), "partition")));
+    } else {
+      fewer_partitions(source, *topic, what);
+    }
+    compare_settings(source, *name, what);
+  }
+
+  void missing_target(const TopicInfo& source, const std::string& name, const Error& error) {
+    const std::string what = fmt::format("target topic {} on {}", name, pipeline_.target.name);
+    if (error.code == ErrorCode::kAuthorization) {
+      report_.failure(subject_, error.message, fmt::format("grant DESCRIBE on topic {}", name));
+    } else if (error.code != ErrorCode::kUnknownTopic) {
+      report_.failure(subject_, error);
+    } else if (pipeline_.create_topics.enabled) {
+      report_.ok(subject_, fmt::format("{} is missing and will be made with {}", what,
+                                       plural(source.leaders.size(), "partition")));
+    } else {
+      report_.failure(subject_, what + " does not exist",
+                      fmt::format("create it with {}, or set create-topics under `to`",
+                                  plural(source.leaders.size(), "partition")));
+    }
+  }
+
+  void fewer_partitions(const TopicInfo& source, const TopicInfo& topic, const std::string& what) {
+    const std::string finding = fmt::format("{} has {}, its source {}", what, topic.partitions(),
+                                            plural(source.leaders.size(), "partition"));
+    if (pipeline_.create_topics.enabled) {
+      report_.ok(subject_, finding + ": it will be grown");
+    } else if (pipeline_.partitions == PartitionPolicy::kKeyHash) {
+      report_.ok(subject_, finding + ": the rest goes by key-hash");
+    } else {
+      report_.failure(subject_, finding,
+                      "add partitions, or set create-topics or partitions: key-hash under `to`");
+    }
+  }
+
+  void compare_settings(const TopicInfo& source, const std::string& name, const std::string& what) {
+    const auto here = source_->topic_config(source.name, kTimeout);
+    const auto there = target_->topic_config(name, kTimeout);
+    if (!here || !there) {
+      const Error& error = here ? there.error() : here.error();
+      report_.warning(subject_, error.message,
+                      "grant DESCRIBE_CONFIGS, so that limits can be compared");
+      return;
+    }
+    const auto type = there->find("message.timestamp.type");
+    if (type != there->end() && type->second == "LogAppendTime") {
+      report_.warning(subject_, what + " replaces timestamps: the original ones are lost there",
+                      "set its message.timestamp.type to CreateTime");
+    }
+    const std::int64_t overhead = envelope_overhead(pipeline_);
+    const std::int64_t needed = limit_of(*here) + overhead;
+    if (limit_of(*there) < needed) {
+      report_.warning(
+          subject_,
+          fmt::format("{} takes {} bytes a batch; its source's records reach {}{}", what,
+                      limit_of(*there), limit_of(*here),
+                      overhead == 0 ? "" : fmt::format(", and an envelope adds {}", overhead)),
+          fmt::format("set its max.message.bytes to {}", needed));
+    }
+  }
+
+  // ---- dead letters -------------------------------------------------------------------------
+
+  void check_dead_letters() {
+    if (!pipeline_.dead_letter) return;
+    const DeadLetterOptions& options = *pipeline_.dead_letter;
+    const bool on_target = options.cluster == pipeline_.target.name;
+    std::unique_ptr<Target> made;
+    if (!on_target) {
+      auto source = connector_.target(pipeline_.source, {});
+      if (!source) {
+        report_.failure(subject_, source.error());
+        return;
+      }
+      made = std::move(*source);
+    }
+    Target& cluster = on_target ? *target_ : *made;
+    std::set<std::string> seen;
+    for (const TopicInfo& topic : topics_) {
+      const auto name =
+          TopicTemplate::compile(options.topic, names()).and_then([&](const TopicTemplate& t) {
+            return t.expand(topic.name);
+          });
+      if (!name) {
+        report_.failure(subject_, name.error());
+      } else if (seen.insert(*name).second) {
+        check_dead_letter_topic(cluster, *name);
+      }
+    }
+  }
+
+  void check_dead_letter_topic(Target& cluster, const std::string& name) {
+    const std::string what =
+        fmt::format("dead-letter topic {} on {}", name, pipeline_.dead_letter->cluster);
+    const auto topic = cluster.topic(name, kTimeout);
+    if (topic) {
+      report_.ok(subject_, what + " is there");
+    } else if (topic.error().code != ErrorCode::kUnknownTopic) {
+      report_.failure(subject_, topic.error());
+    } else if (pipeline_.create_topics.enabled) {
+      report_.ok(subject_, what + " is missing and will be made");
+    } else {
+      report_.failure(subject_, what + " does not exist",
+                      "create it, or set create-topics under `to`");
+    }
+  }
+
+  const PipelineOptions& pipeline_;
+  Connector& connector_;
+  CheckpointStore* store_;
+  CheckReport& report_;
+  const std::string subject_;
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<Target> target_;
+  std::vector<TopicInfo> topics_;
+};
+
+}  // namespace
+
+void check_pipeline(const PipelineOptions& pipeline, Connector& connector, CheckpointStore* store,
+                    CheckReport& report) {
+  PipelineCheck(pipeline, connector, store, report).run();
+}
+
+std::int64_t envelope_overhead(const PipelineOptions& pipeline) {
+  std::size_t most = 0;
+  for (const TransformStep& step : pipeline.transforms) {
+    if (step.spec->leaves != Form::kEnvelope) continue;
+    std::vector<std::string> domains;
+    for (const char* name : {"domain", "to"}) {
+      if (step.values.has(name)) domains.push_back(step.values.text(name));
+    }
+    if (step.values.has("domains")) {
+      const auto& listed = step.values.list("domains");
+      domains.insert(domains.end(), listed.begin(), listed.end());
+    }
+    // A KEK reference may be longer in other stores than a keyring's; see FORMAT.md for the shape.
+    std::size_t bytes = format::kFixedOverhead + format::kMaxShort + format::kKeysHeader.size() +
+                        static_cast<std::size_t>(kHeaderFraming);
+    bytes +=
+        step.values.has("dataset") ? step.values.text("dataset").size() : pipeline.dataset.size();
+    for (const std::string& domain : domains) bytes += domain.size() + 128 + kLocalWrappedBytes;
+    most = std::max(most, bytes);
+  }
+  return static_cast<std::int64_t>(most);
+}
+
+}  // namespace drawbridge
