@@ -576,6 +576,10 @@ void ShardCore::tick(Instant now) {
 }
 
 Instant ShardCore::deadline() const {
+  if (state_ == State::kFailed && failure_) {
+    const bool waits = fail_deadline_ && unanswered_ > 0;
+    return waits ? *fail_deadline_ : Instant::min();
+  }
   Instant next = next_commit_;
   // With something unanswered, only its answer ends the drain.
   if (state_ == State::kDraining && unanswered_ == 0) next = std::min(next, not_before_);
@@ -585,7 +589,6 @@ Instant ShardCore::deadline() const {
     }
   }
   if (state_ == State::kStopping) next = std::min(next, stop_deadline_);
-  if (fail_deadline_) next = std::min(next, *fail_deadline_);
   return next;
 }
 
