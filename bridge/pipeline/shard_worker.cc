@@ -360,9 +360,6 @@ bool ShardWorker::work(Instant now) {
     hand_ = Hand{};
     hand_.batch = &batch;
     hand_.era = core_.era();
-    if (!deps_.chain.empty()) {
-      for (std::size_t i = 0; i < batch.size; ++i) deps_.chain.prefetch(batch.records[i], now);
-    }
   }
   while (hand_.index < hand_.batch->size) {
     if (finished() || core_.state() == ShardCore::State::kStopping) return false;
@@ -476,6 +473,7 @@ ShardWorker::Progress ShardWorker::apply_chain(Record& record, Instant now) {
       return Progress::kDone;
     case Outcome::Kind::kWait:
       retry_at_ = std::min(retry_at_, now + kRetry);
+      prefetch_rest(now);
       if (!outcome.error().message.empty()) {
         log_folded(Level::kWarning, "waiting for a key store",
                    {{"pipeline", deps_.options.name},
@@ -489,6 +487,14 @@ ShardWorker::Progress ShardWorker::apply_chain(Record& record, Instant now) {
       return Progress::kDone;
   }
   return Progress::kDone;
+}
+
+// The keys that the records behind a waiting one need are asked for together with its own.
+void ShardWorker::prefetch_rest(Instant now) {
+  if (std::exchange(hand_.prefetched, true)) return;
+  for (std::size_t i = hand_.index + 1; i < hand_.batch->size; ++i) {
+    deps_.chain.prefetch(hand_.batch->records[i], now);
+  }
 }
 
 Result<std::int32_t> ShardWorker::target_partition(const Record& record,

@@ -159,6 +159,7 @@ class ShardWorker {
     Batch* batch = nullptr;
     std::uint64_t era = 0;
     std::size_t index = 0;
+    bool prefetched = false;  // the batch's keys are asked for
     // Of the record at `index`:
     bool started = false;         // the chain has seen it
     std::size_t next = 0;         // where the chain goes on
@@ -184,6 +185,7 @@ class ShardWorker {
   bool work(Instant now);
   Progress work_record(Record& record, Instant now);
   Progress apply_chain(Record& record, Instant now);
+  void prefetch_rest(Instant now);
   Progress send(Record& record, Instant now);
   Progress fail_record(Record& record, Instant now);
   Progress send_dead_letter(Record& record, Instant now);
