@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "config/text.h"
+
 namespace drawbridge {
 
 std::string Problem::text() const {
@@ -13,6 +15,9 @@ std::string Problem::text() const {
 
 namespace config {
 namespace {
+
+// Parts of a message can come from elsewhere (a path, an expression): none may drive a terminal.
+constexpr std::size_t kMostText = 1000;
 
 std::vector<Problem> sorted(std::vector<Problem> problems) {
   std::ranges::stable_sort(problems, [](const Problem& a, const Problem& b) {
@@ -26,11 +31,11 @@ std::vector<Problem> sorted(std::vector<Problem> problems) {
 void Problems::error(Place at, std::string message) {
   if (++count_ > kMost) return;
   if (count_ == kMost) message = "too many errors; correct these first";
-  errors_.push_back({file_, at.line, at.column, std::move(message)});
+  errors_.push_back({file_, at.line, at.column, printable(message, kMostText)});
 }
 
 void Problems::warning(Place at, std::string message) {
-  warnings_.push_back({file_, at.line, at.column, std::move(message)});
+  warnings_.push_back({file_, at.line, at.column, printable(message, kMostText)});
 }
 
 std::vector<Problem> Problems::take_errors() { return sorted(std::exchange(errors_, {})); }

@@ -12,8 +12,6 @@
 namespace drawbridge::config {
 namespace {
 
-constexpr std::size_t kPrintable = 60;
-
 // Optimal string alignment distance.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
@@ -107,11 +105,11 @@ std::optional<std::chrono::sys_days> take_date(std::string_view& text) {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
+std::string printable(std::string_view text, std::size_t most) {
   std::string result;
   std::size_t shown = 0;
   while (!text.empty()) {
-    if (shown++ == kPrintable) return result + "...";
+    if (shown++ == most) return result + "...";
     const Utf8Step step = next_utf8(text);
     const char32_t point = step.point.value_or(0xfffd);
     // Beyond ASCII nothing is needed in a configuration's names, and much of it is invisible.

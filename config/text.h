@@ -12,8 +12,8 @@
 
 namespace drawbridge::config {
 
-// Text of the file for a message: one line, at most 60 characters, nothing invisible.
-std::string printable(std::string_view text);
+// Text of the file for a message: one line, at most so many characters, nothing invisible.
+std::string printable(std::string_view text, std::size_t most = 60);
 
 // "a, b, c"
 std::string joined(std::span<const std::string> words);
