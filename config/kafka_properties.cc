@@ -32,6 +32,8 @@ constexpr std::string_view kAssignment = "the bridge assigns partitions itself";
 constexpr std::string_view kOrder = "it would change the order of records";
 constexpr std::string_view kBrokers = "use `bootstrap.servers`";
 constexpr std::string_view kCalls = "it is set by the program, not by a configuration";
+constexpr std::string_view kForeign =
+    "code of others in the daemon could read, lose or change records";
 constexpr std::string_view kReports = "checkpoints rest on the delivery report of every record";
 
 // Sorted by name.
@@ -54,9 +56,11 @@ constexpr Owned kOwned[] = {
     {"group.id", "use `from.group`"},
     {"group.instance.id", kAssignment},
     {"group.protocol.type", kAssignment},
-    {"interceptors", "code of others on the data path could lose or change records"},
+    {"interceptors", kForeign},
+    {"internal.termination.signal", kCalls},
     {"isolation.level", "it is always read_committed: aborted records are never copied"},
     {"log.queue", kCalls},
+    {"log_level", "use `daemon.log.level`"},
     {"max.in.flight", kInFlight},
     {"max.in.flight.requests.per.connection", kInFlight},
     {"message.send.max.retries", kRetries},
@@ -67,10 +71,14 @@ constexpr Owned kOwned[] = {
     {"offset.store.sync.interval.ms", kStoredOffsets},
     {"partition.assignment.strategy", kAssignment},
     {"partitioner", "records keep their partition; use `to.partitions`"},
-    {"plugin.library.paths", "code of others on the data path could lose or change records"},
+    {"plugin.library.paths", kForeign},
+    {"produce.offset.report", kReports},
     {"queuing.strategy", kOrder},
     {"request.required.acks", kAcks},
     {"retries", kRetries},
+    {"sasl.kerberos.kinit.cmd", "it is a shell command"},
+    {"ssl.engine.id", kForeign},
+    {"ssl.engine.location", kForeign},
     {"statistics.interval.ms", "the bridge keeps its own statistics"},
     {"topic.blacklist", "it would hide topics silently; use `from.exclude`"},
     {"transaction.timeout.ms", "transactions belong to the bridge"},
