@@ -149,7 +149,7 @@ def test_example_is_clean_and_runs(example, source, target, bridge, unique, tmp_
             if not settings["to"].get("create-topics") and copy not in there.topics():
                 there.create_topic(copy, partitions=2)
             expected[there, copy] = expected.get((there, copy), 0) + 20
-        dead = settings.get("on-error", {})
+        dead = settings.get("on-error")
         if isinstance(dead, dict):
             letter = dead["dead-letter"]
             where = used[letter.get("cluster", settings["to"]["cluster"])]
