@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <future>
 #include <map>
+#include <vector>
 
 #include "bridge/app/check_pipeline.h"
 #include "bridge/app/check_report.h"
@@ -27,9 +29,17 @@ class Check {
       : configuration_(configuration), report_(report), connector_(kafka::make_connector()) {}
 
   void run() {
+    // All at once, since each may take its time.
+    std::vector<std::future<Result<kafka::ClusterProbe>>> probes;
+    for (const ClusterOptions& cluster : configuration_.clusters) {
+      probes.push_back(std::async(std::launch::async,
+                                  [&cluster] { return kafka::probe_cluster(cluster, kTimeout); }));
+    }
     check_keys();
     check_state();
-    for (const ClusterOptions& cluster : configuration_.clusters) check_cluster(cluster);
+    for (std::size_t i = 0; i < probes.size(); ++i) {
+      check_cluster(configuration_.clusters[i], probes[i].get());
+    }
     for (const PipelineOptions& pipeline : configuration_.pipelines) check(pipeline);
   }
 
@@ -113,9 +123,8 @@ class Check {
 
   // ---- clusters and pipelines ---------------------------------------------------------------
 
-  void check_cluster(const ClusterOptions& cluster) {
+  void check_cluster(const ClusterOptions& cluster, const Result<kafka::ClusterProbe>& probe) {
     const std::string subject = fmt::format("cluster {}", cluster.name);
-    const auto probe = kafka::probe_cluster(cluster, kTimeout);
     reached_[cluster.name] = probe.has_value();
     if (!probe) {
       const ErrorCode code = probe.error().code;
