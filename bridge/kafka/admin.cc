@@ -98,7 +98,9 @@ bool is_internal(std::string_view topic) { return topic.starts_with("__"); }
 
 Result<std::vector<TopicInfo>> list_topics(Client& client, Duration timeout) {
   const rd_kafka_metadata_t* raw = nullptr;
-  const auto error = rd_kafka_metadata(client.handle(), 1, nullptr, &raw, to_millis(timeout));
+  const auto error = client.persist(timeout, [&](Duration slice) {
+    return rd_kafka_metadata(client.handle(), 1, nullptr, &raw, to_millis(slice));
+  });
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return fail(client.explain(error, "listing topics"));
   const MetadataPtr metadata(raw);
   std::vector<TopicInfo> topics;

@@ -1,10 +1,13 @@
 #include "bridge/kafka/client.h"
 
 #include <sys/syslog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <condition_variable>
+#include <system_error>
 #include <thread>
 
 #include "bridge/base/log.h"
@@ -30,6 +33,7 @@ constexpr int kScramMended = 0x020601ff;  // librdkafka 2.6.1
 
 constexpr std::size_t kMostErrors = 64;
 constexpr Duration kFreshError = std::chrono::seconds(60);
+constexpr Duration kFirstSlice = std::chrono::seconds(1);
 constexpr Duration kCloseLimit = std::chrono::seconds(5);
 
 Instant now() { return SystemClock().now(); }
@@ -85,6 +89,21 @@ Result<void> set(rd_kafka_conf_t* conf, const std::string& owner, const std::str
               secret ? "the client library refuses its value" : text.data());
 }
 
+// The library says of a missing file only that it failed.
+Result<void> check_file(const std::string& owner, const std::string& name,
+                        const std::string& value) {
+  static constexpr std::array<std::string_view, 6> kFiles{
+      "ssl.ca.location",       "ssl.certificate.location", "ssl.key.location",
+      "ssl.keystore.location", "ssl.crl.location",         "sasl.kerberos.keytab"};
+  if (std::ranges::find(kFiles, name) == kFiles.end()) return {};
+  if (name == "ssl.ca.location" && value == "probe") return {};
+  if (access(value.c_str(), R_OK) == 0) return {};
+  const int error = errno;
+  return fail(error == EACCES ? ErrorCode::kPermission : ErrorCode::kNotFound,
+              "{}: property {}: cannot read {}: {}", owner, name, value,
+              std::generic_category().message(error));
+}
+
 bool applies(PropertyScope scope, Role role) {
   return scope == PropertyScope::kBoth ||
          scope == (role == Role::kConsumer ? PropertyScope::kConsumer : PropertyScope::kProducer);
@@ -124,7 +143,9 @@ Result<ConfPtr> configure(const ClientConfig& config) {
     if (!scope)
       return fail(ErrorCode::kInvalid, "{}: the client library has no property {}", config.name,
                   name);
-    if (applies(*scope, config.role)) DRAWBRIDGE_TRY(set(conf.get(), config.name, name, value));
+    if (!applies(*scope, config.role)) continue;
+    DRAWBRIDGE_TRY(check_file(config.name, name, value));
+    DRAWBRIDGE_TRY(set(conf.get(), config.name, name, value));
   }
   for (const auto& [name, value] : config.owned)
     DRAWBRIDGE_TRY(set(conf.get(), config.name, name, value));
@@ -211,12 +232,30 @@ std::optional<Error> Client::fatal() const {
   std::array<char, 512> text{};
   const auto error = rd_kafka_fatal_error(rk_, text.data(), text.size());
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
-  return Error{ErrorCode::kClientFatal,
-               fmt::format("{}: {}: {}", state_->name, rd_kafka_err2str(error), text.data())};
+  // A new client would meet the same refusal.
+  const ErrorCode code =
+      class_of(code_of(error)) == ErrorClass::kPipeline ? code_of(error) : ErrorCode::kClientFatal;
+  return Error{code, fmt::format("{}: {}: {}", state_->name, rd_kafka_err2str(error), text.data())};
+}
+
+rd_kafka_resp_err_t Client::persist(Duration timeout,
+                                    const std::function<rd_kafka_resp_err_t(Duration)>& attempt) {
+  const Instant deadline = now() + timeout;
+  for (Duration slice = kFirstSlice;; slice *= 2) {
+    const auto error = attempt(std::min(slice, deadline - now()));
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || now() >= deadline ||
+        code_of(error) != ErrorCode::kUnavailable)
+      return error;
+    if (explain(error, {}).code == ErrorCode::kAuthentication) return error;
+  }
 }
 
 Result<std::string> Client::cluster_id(Duration timeout) {
-  char* id = rd_kafka_clusterid(rk_, to_millis(timeout));
+  char* id = nullptr;
+  persist(timeout, [&](Duration slice) {
+    id = rd_kafka_clusterid(rk_, to_millis(slice));
+    return id == nullptr ? RD_KAFKA_RESP_ERR__TIMED_OUT : RD_KAFKA_RESP_ERR_NO_ERROR;
+  });
   if (id == nullptr)
     return fail(explain(RD_KAFKA_RESP_ERR__TIMED_OUT, "asking for its cluster id"));
   std::string copy(id);

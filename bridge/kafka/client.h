@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,8 +60,14 @@ class Client {
   // Connection-level errors since the last call, oldest first. Bounded; repeats are left out.
   std::vector<Error> take_errors();
 
-  // Set once the library declares this instance unusable.
+  // Set once the library declares this instance unusable: kClientFatal, or where a new one would
+  // fare no better kAuthentication or kFenced.
   [[nodiscard]] std::optional<Error> fatal() const;
+
+  // Tries `attempt(timeout)` until it succeeds or the time is up, in slices that grow, so that a
+  // login or certificate that is refused is told at once and not at the end.
+  rd_kafka_resp_err_t persist(Duration timeout,
+                              const std::function<rd_kafka_resp_err_t(Duration)>& attempt);
 
   Result<std::string> cluster_id(Duration timeout);
 

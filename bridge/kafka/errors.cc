@@ -189,7 +189,7 @@ ErrorCode code_of(rd_kafka_resp_err_t error) {
 ErrorCode code_of(rd_kafka_resp_err_t error, std::string_view reason) {
   // OpenSSL's words for a certificate or protocol that one side refuses, as against a connection
   // that was closed without farewell.
-  if (error == RD_KAFKA_RESP_ERR__SSL &&
+  if ((error == RD_KAFKA_RESP_ERR__SSL || error == RD_KAFKA_RESP_ERR__TRANSPORT) &&
       (reason.find("verify failed") != reason.npos || reason.find(" alert ") != reason.npos ||
        reason.find("handshake failure") != reason.npos ||
        reason.find("wrong version number") != reason.npos))

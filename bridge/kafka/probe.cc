@@ -16,9 +16,14 @@ Instant now() { return SystemClock().now(); }
 
 Result<ClusterProbe> probe_cluster(const ClusterOptions& cluster, Duration timeout) {
   const Instant deadline = now() + timeout;
-  DRAWBRIDGE_ASSIGN(const auto client, Client::make(admin_settings(cluster, {}), nullptr));
+  ClientConfig config = admin_settings(cluster, {});
+  // A broker that hangs up at the first word is the sign of a wrong security.protocol.
+  config.defaults.insert_or_assign("log.connection.close", "true");
+  DRAWBRIDGE_ASSIGN(const auto client, Client::make(config, nullptr));
   const rd_kafka_metadata_t* raw = nullptr;
-  const auto error = rd_kafka_metadata(client->handle(), 1, nullptr, &raw, to_millis(timeout));
+  const auto error = client->persist(timeout, [&](Duration slice) {
+    return rd_kafka_metadata(client->handle(), 1, nullptr, &raw, to_millis(slice));
+  });
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return fail(client->explain(error, "connecting"));
   const std::unique_ptr<const rd_kafka_metadata_t, Destroy<rd_kafka_metadata_destroy>> metadata(
       raw);

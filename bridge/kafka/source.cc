@@ -95,7 +95,14 @@ Result<std::vector<std::optional<Offset>>> KafkaSource::committed(
   std::vector<std::optional<Offset>> offsets;
   if (at.empty()) return offsets;
   const PartitionsPtr list = to_list(at);
-  const auto error = rd_kafka_committed(client_->handle(), list.get(), to_millis(timeout));
+  std::optional<Error> cause;
+  const auto error = client_->persist(timeout, [&](Duration slice) {
+    const auto failed = rd_kafka_committed(client_->handle(), list.get(), to_millis(slice));
+    if (failed == RD_KAFKA_RESP_ERR_NO_ERROR) return failed;
+    cause = group_error();
+    return cause ? RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED : failed;
+  });
+  if (cause) return fail(std::move(*cause));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
     return fail(client_->explain(error, "asking for the group's offsets"));
   for (const auto& one : at) {
@@ -137,6 +144,7 @@ void KafkaSource::commit(std::vector<std::pair<TopicPartition, Offset>> offsets)
 }
 
 void KafkaSource::poll(std::vector<SourceEvent>& out, Duration timeout) {
+  const std::size_t before = out.size();
   for (const auto& feed : feeds_) {
     for (const auto slot : feed->take_stray()) {
       SourceEvent event;
@@ -158,10 +166,13 @@ void KafkaSource::poll(std::vector<SourceEvent>& out, Duration timeout) {
     event.error = std::move(error);
     out.push_back(std::move(event));
   }
-  const std::lock_guard lock(mutex_);
-  commits_pending_ -= pending_.size();  // commits that did not even start
-  std::ranges::move(pending_, std::back_inserter(out));
-  pending_.clear();
+  {
+    const std::lock_guard lock(mutex_);
+    std::ranges::move(pending_, std::back_inserter(out));
+    pending_.clear();
+  }
+  commits_pending_ -= static_cast<std::size_t>(std::ranges::count(
+      std::span(out).subspan(before), SourceEvent::Kind::kCommitted, &SourceEvent::kind));
 }
 
 Result<void> KafkaSource::assign(const Assignment& assignment) {
@@ -259,7 +270,6 @@ void KafkaSource::take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& 
   switch (rd_kafka_event_type(&event)) {
     case RD_KAFKA_EVENT_OFFSET_COMMIT: {
       made.kind = SourceEvent::Kind::kCommitted;
-      --commits_pending_;
       auto error = rd_kafka_event_error(&event);
       if (const auto* list = rd_kafka_event_topic_partition_list(&event)) {
         for (int i = 0; i < list->cnt; ++i) {
@@ -303,6 +313,18 @@ void KafkaSource::take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& 
     default:
       return;
   }
+}
+
+// A group that refuses us shows as an event, while the call that asked it just times out.
+std::optional<Error> KafkaSource::group_error() {
+  std::vector<SourceEvent> events;
+  while (const EventPtr event{rd_kafka_queue_poll(events_.get(), 0)}) take_event(*event, events);
+  std::optional<Error> found;
+  for (const auto& event : events)
+    if (event.error && event.error->code == ErrorCode::kAuthentication) found = event.error;
+  const std::lock_guard lock(mutex_);
+  std::ranges::move(events, std::back_inserter(pending_));
+  return found;
 }
 
 std::optional<std::uint32_t> KafkaSource::slot_of(const char* topic, std::int32_t partition) {

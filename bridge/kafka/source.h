@@ -60,6 +60,7 @@ class KafkaSource final : public Source, private ClientListener {
   QueuePtr forward(const TopicPartition& at, KafkaFeed& feed);
   void forward_again();
   void take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& out);
+  std::optional<Error> group_error();
   std::optional<std::uint32_t> slot_of(const char* topic, std::int32_t partition);
   void note_leaders(const std::vector<TopicInfo>& topics);
   std::vector<TopicPartition> one_per_broker();
