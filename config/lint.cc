@@ -53,6 +53,19 @@ bool envelope_required(const PipelineOptions& pipeline) {
   return formats && formats->out && formats->out->native && !formats->out->clear;
 }
 
+// Are dead letters on the target sure to share a topic with what is copied?
+bool among_copies(const TopicTemplate& dead_letters, const PipelineOptions& pipeline) {
+  const TopicTemplate copies = template_of(pipeline.target_topic, pipeline);
+  if (copies.has_topic() == dead_letters.has_topic()) {
+    return copies.prefix() == dead_letters.prefix() && copies.suffix() == dead_letters.suffix();
+  }
+  return std::ranges::any_of(pipeline.topics.include, [&](const std::string& topic) {
+    const auto copy = copies.expand(topic);
+    const auto dead = dead_letters.expand(topic);
+    return !is_pattern(topic) && copy && dead && *copy == *dead;
+  });
+}
+
 void lint_dead_letter(const PipelineOptions& pipeline, const PipelinePlaces& places,
                       Problems& problems) {
   const DeadLetterOptions& dead_letter = *pipeline.dead_letter;
@@ -79,7 +92,10 @@ void lint_dead_letter(const PipelineOptions& pipeline, const PipelinePlaces& pla
                                pipeline.name));
   }
   const TopicTemplate name = template_of(dead_letter.topic, pipeline);
-  if (to_source && name.has_topic() && name.prefix().empty() && name.suffix().empty()) {
+  if (to_target && among_copies(name, pipeline)) {
+    problems.error(places.dead_letter_topic,
+                   fmt::format("dead letters of `{}` would stand among its copies", pipeline.name));
+  } else if (to_source && name.has_topic() && name.prefix().empty() && name.suffix().empty()) {
     problems.error(places.dead_letter_topic,
                    fmt::format("dead letters of `{}` would go back into the topics that it reads",
                                pipeline.name));

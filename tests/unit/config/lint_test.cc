@@ -120,6 +120,19 @@ TEST(Lint, DeadLettersGoToTheSourceOrTheTarget) {
                   "`c`"));
 }
 
+TEST(Lint, DeadLettersStayApartFromCopies) {
+  const auto with = [](const std::string& topic, const std::string& dead) {
+    return lint("  p: {from: {cluster: a, topics: [x, '^z.*']}, to: {cluster: b, topic: '" + topic +
+                "'}, on-error: {dead-letter: {topic: '" + dead + "'}}}\n");
+  };
+  const auto message = "dead letters of `p` would stand among its copies";
+  EXPECT_THAT(with("{topic}", "{topic}"), ElementsAre(testing::HasSubstr(message)));
+  EXPECT_THAT(with("all", "all"), ElementsAre(testing::HasSubstr(message)));
+  EXPECT_THAT(with("{topic}", "x"), ElementsAre(testing::HasSubstr(message)));
+  EXPECT_THAT(with("{topic}", "{topic}.dead"), IsEmpty());
+  EXPECT_THAT(with("{topic}", "zzz"), IsEmpty()) << "only if the source has such a topic";
+}
+
 TEST(Lint, DeadLettersAreNotReadAgain) {
   EXPECT_THAT(lint(R"(  p:
     from: {cluster: a, topics: ["^.*"]}
