@@ -25,6 +25,7 @@ std::string code(std::string_view text) { return fmt::format("`{}`", text); }
 
 std::string codes(const std::vector<std::string>& texts) {
   std::vector<std::string> result;
+  result.reserve(texts.size());
   for (const std::string& text : texts) result.push_back(code(text));
   return config::joined(result);
 }

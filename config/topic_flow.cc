@@ -46,10 +46,12 @@ std::vector<std::size_t> distinct_symbols(const TopicAutomaton& a, const TopicAu
   std::map<std::vector<bool>, std::size_t> kinds;
   for (std::size_t symbol = 0; symbol < kTopicAlphabet.size(); ++symbol) {
     std::vector<bool> kind;
+    kind.reserve(sets.size());
     for (const Symbols& set : sets) kind.push_back(set[symbol]);
     kinds.emplace(std::move(kind), symbol);
   }
   std::vector<std::size_t> result;
+  result.reserve(kinds.size());
   for (const auto& [kind, symbol] : kinds) result.push_back(symbol);
   std::ranges::sort(result);
   return result;
