@@ -36,6 +36,7 @@ Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& argumen
   std::vector<std::string> owned{"drawbridge"};
   owned.insert(owned.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
+  pointers.reserve(owned.size() + 1);
   for (std::string& argument : owned) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
 

@@ -117,6 +117,7 @@ int run_command_line(const std::vector<CommandSpec>& commands,
     }
     if (!verbs.empty()) return usage_error(fmt::format("{} needs a verb:\n{}", words[0], verbs));
     std::vector<std::string> known;
+    known.reserve(commands.size());
     for (const CommandSpec& candidate : commands) {
       known.push_back(candidate.name.substr(0, candidate.name.find(' ')));
     }

@@ -74,6 +74,7 @@ Result<std::vector<Offset>> Positions::resolve(const PlaceInLog& place,
   std::vector<Offset> offsets;
   if (place.kind == PlaceInLog::Kind::kTime) {
     std::vector<TopicPartition> at;
+    at.reserve(views.size());
     for (const PositionView& view : views) at.push_back(view.at);
     return source_->offsets_at(at, place.number, kTimeout);
   }
@@ -103,6 +104,7 @@ Result<std::vector<Offset>> Positions::resolve(const PlaceInLog& place,
 
 Result<void> Positions::commit_to_group(const std::vector<CheckpointEntry>& entries) {
   std::vector<std::pair<TopicPartition, Offset>> offsets;
+  offsets.reserve(entries.size());
   for (const CheckpointEntry& entry : entries) {
     offsets.emplace_back(entry.key.at, entry.checkpoint.position.next);
   }

@@ -9,8 +9,10 @@
 #include "bridge/app/exit_codes.h"
 #include "bridge/base/secret.h"
 
-int main(int argc, char** argv) {
-  using namespace drawbridge;
+namespace drawbridge {
+namespace {
+
+int program(int argc, char** argv) {
   // A broken pipe and a file size limit are errors to report, not reasons to die.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
@@ -22,3 +24,8 @@ int main(int argc, char** argv) {
     return kExitState;
   }
 }
+
+}  // namespace
+}  // namespace drawbridge
+
+int main(int argc, char** argv) { return drawbridge::program(argc, argv); }
