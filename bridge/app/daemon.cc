@@ -31,9 +31,10 @@ Result<std::unique_ptr<DomainRegistry>> open_key_domains(const Configuration& co
 
 Result<std::unique_ptr<LmdbStore>> open_state(const Configuration& configuration, bool create) {
   const std::string& directory = configuration.daemon.state_directory;
-  if (create) {
+  const auto parent = std::filesystem::path(directory).parent_path();
+  if (create && !parent.empty()) {
     std::error_code error;
-    std::filesystem::create_directories(std::filesystem::path(directory).parent_path(), error);
+    std::filesystem::create_directories(parent, error);
     if (error) {
       return fail(ErrorCode::kPermission, "cannot create {}: {}; set daemon.state-directory",
                   directory, error.message());
