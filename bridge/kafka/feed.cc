@@ -45,8 +45,8 @@ void KafkaFeed::poll(Batch& batch, std::size_t most) {
     if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
       take_error(message, slot, batch);
       rd_kafka_message_destroy(&message);
-    } else if (slot == nullptr || message.offset < slot->next.value) {
-      // Of a partition that was taken away, or from before a rewind.
+    } else if (slot == nullptr || slot->broken || message.offset < slot->next.value) {
+      // Of a partition that was taken away or is damaged, or from before a rewind.
       rd_kafka_message_destroy(&message);
     } else {
       take(message, *slot, batch);
@@ -102,7 +102,7 @@ void KafkaFeed::take(rd_kafka_message_t& message, FeedSlot& slot, Batch& batch) 
 }
 
 void KafkaFeed::take_error(const rd_kafka_message_t& message, FeedSlot* slot, Batch& batch) {
-  if (slot == nullptr) return;  // of a partition that was taken away
+  if (slot == nullptr || slot->broken) return;  // taken away, or its failure is said already
   FeedEvent event;
   event.slot = slot->slot;
   event.offset = Offset{message.offset};
@@ -139,6 +139,12 @@ void KafkaFeed::take_error(const rd_kafka_message_t& message, FeedSlot* slot, Ba
   if (event.kind != FeedEvent::Kind::kEnd)
     event.error =
         make_error(message.err, fmt::format("{} [{}]", slot->topic, slot->partition.value), reason);
+  // The library skips a batch that it cannot read (a wrong checksum, say) and goes on behind it:
+  // what comes then must not be taken for the next record.
+  if (event.kind == FeedEvent::Kind::kError && class_of(event.error.code) == ErrorClass::kStop) {
+    slot->broken = true;
+    set_at_end(*slot, true);
+  }
   batch.events.push_back(std::move(event));
 }
 
@@ -146,7 +152,7 @@ void KafkaFeed::take_error(const rd_kafka_message_t& message, FeedSlot* slot, Ba
 // only: "TOPIC [PARTITION]: ...".
 bool KafkaFeed::take_partition_error(rd_kafka_resp_err_t error, std::string_view reason) {
   for (auto& [key, slot] : slots_) {
-    if (!reason.starts_with(key.topic)) continue;
+    if (slot.broken || !reason.starts_with(key.topic)) continue;
     if (!reason.substr(key.topic.size()).starts_with(fmt::format(" [{}]: ", key.partition)))
       continue;
     FeedEvent event;

@@ -26,6 +26,7 @@ struct FeedSlot {
   Offset next;        // nothing below it is let through
   bool fresh = true;  // no record since start
   bool at_end = false;
+  bool broken = false;  // records are missing from here on: none is let through
 };
 
 class KafkaFeed final : public Feed {
