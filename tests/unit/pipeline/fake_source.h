@@ -205,6 +205,8 @@ class FakeSource final : public Source {
     void poll(Batch& batch, std::size_t most) override {
       const std::lock_guard lock(source_.world_.mutex);
       batch.free_message = &FakeMessage::free;
+      Observer* observer = source_.world_.observer;
+      if (observer != nullptr) observer->polling(shard_);
       std::vector<std::uint32_t> slots;
       for (const auto& [slot, reader] : source_.readers_) {
         if (reader.shard == shard_) slots.push_back(slot);

@@ -34,6 +34,7 @@ class FakeStore final : public CheckpointStore {
     const std::lock_guard lock(world_.mutex);
     if (!world_.call()) return {};  // the process is gone, whatever it believes
     if (broken) return fail(*broken);
+    failing = true;
     if (world_.weather.store_down || world_.random.chance(world_.weather.save_fails)) {
       return fail(world_.random.chance(0.5) ? ErrorCode::kFull : ErrorCode::kIo,
                   "injected: cannot save");
@@ -41,6 +42,7 @@ class FakeStore final : public CheckpointStore {
     world_.clock.advance(world_.random.up_to(world_.weather.save_time));
     for (const CheckpointEntry& entry : entries) saved_[entry.key] = entry.checkpoint;
     ++saves;
+    failing = false;
     return {};
   }
   Result<void> erase(std::span<const CheckpointKey> keys) override {
@@ -66,6 +68,7 @@ class FakeStore final : public CheckpointStore {
   }
   std::optional<Error> broken;  // every save fails with it
   std::uint64_t saves = 0;
+  bool failing = false;  // the newest save did
 
  private:
   World& world_;

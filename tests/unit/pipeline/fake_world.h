@@ -94,6 +94,7 @@ struct Weather {
 class Observer {
  public:
   virtual ~Observer() = default;
+  virtual void polling(std::uint32_t /*shard*/) {}
   virtual void assigned(std::uint32_t /*slot*/, Offset /*start*/) {}
   virtual void sending(const Record& /*record*/, std::uint64_t /*sink*/) {}
   // `id` is the source record's, see FakeRecord. `epoch`: given by send_epoch() when it was sent.

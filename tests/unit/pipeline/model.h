@@ -119,8 +119,9 @@ class Model final : public Observer {
   bool tracing = false;
   template <typename... Args>
   void say(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::print(stderr, "{:>8} ms, life {}: {}\n", world_.clock.now().time_since_epoch().count() / 1000,
-               life, fmt::format(format, std::forward<Args>(args)...));
+    fmt::print(stderr, "{:>8} ms, life {}: {}\n",
+               world_.clock.now().time_since_epoch().count() / 1000, life,
+               fmt::format(format, std::forward<Args>(args)...));
   }
 
   Side& side(const TopicPartition& at) { return *std::ranges::find(sides, at, &Side::at); }
@@ -145,6 +146,11 @@ class Model final : public Observer {
   }
 
   // ---- Observer ----
+  void polling(std::uint32_t /*shard*/) override {
+    if (core->state() != ShardCore::State::kRunning) violate("polled while draining");
+    if (store_.failing && world_.power) violate("polled though the store cannot save");
+  }
+
   void assigned(std::uint32_t slot, Offset start) override {
     Side& side = sides[slot];
     ++side.epoch;

@@ -76,6 +76,19 @@ struct Plan {
 struct Coverage {
   std::uint64_t steps = 0, records = 0, duplicates = 0, lives = 0, refused_requests = 0;
   std::uint64_t dead_letters = 0, gaps = 0, clean_stops = 0, failures = 0, caught_up = 0;
+
+  void add(const Coverage& other) {
+    steps += other.steps;
+    records += other.records;
+    duplicates += other.duplicates;
+    lives += other.lives;
+    refused_requests += other.refused_requests;
+    dead_letters += other.dead_letters;
+    gaps += other.gaps;
+    clean_stops += other.clean_stops;
+    failures += other.failures;
+    caught_up += other.caught_up;
+  }
 };
 
 class Simulation {
@@ -111,6 +124,7 @@ class Simulation {
     if (good()) finish();
     if (good()) model_.check_outcome();
     coverage.duplicates += model_.duplicates;
+    for (const Truth& truth : model_.truths) coverage.dead_letters += truth.dead_stored;
     coverage.lives += model_.life;
     coverage.records += model_.truths.size();
     return model_.violation;
@@ -274,7 +288,7 @@ class Simulation {
     }
     if (plan_.group_failures) weather.group_fails = 0.3;
     if (plan_.strays) weather.stray = 0.01;
-    if (plan_.watermark_failures) weather.watermarks_fail = 0.5;
+    if (plan_.watermark_failures) weather.watermarks_fail = random().chance(0.5) ? 0.5 : 1;
   }
 
   void calm_down() {
@@ -403,7 +417,7 @@ class Simulation {
     const auto stored = model_.checkpoint(side);
     // With holes in its place, a witness tells nothing.
     return stored && stored->position.witness && !witnesses_may_age_ && !plan_.compaction &&
-           !plan_.transactions;
+           !plan_.transactions && !model_.operator_reset.contains(side.at);
   }
 
   // ---- the process --------------------------------------------------------------------------
@@ -412,6 +426,7 @@ class Simulation {
     ++model_.life;
     say("a new life");
     world_.power = true;
+    store_.failing = false;  // for all that the new process knows
     world_.calls_to_power_cut = -1;
     source_ = std::make_unique<FakeSource>(here_, std::vector<Waker*>{nullptr});
     first_start_ = store_.load(kPipeline)->empty();
@@ -662,11 +677,11 @@ class Simulation {
     }
   }
 
-  using Mark = std::array<std::uint64_t, 6>;
+  using Mark = std::array<std::uint64_t, 5>;
   [[nodiscard]] Mark progress_mark() const {
     const ShardCore& core = worker_->core();
-    return {worker_->stats().consumed, worker_->stats().delivered, core.era(),
-            core.outstanding(),        core.unanswered(),          store_.saves};
+    return {worker_->stats().consumed, worker_->stats().delivered, core.outstanding(),
+            core.unanswered(), store_.saves};
   }
 
   void check_caps() {
@@ -701,8 +716,8 @@ class Simulation {
 
   void finished() {
     const ShardCore& core = worker_->core();
-    const bool store_good = !world_.weather.store_down && world_.weather.save_fails == 0 &&
-                            !core.store_error();
+    const bool store_good =
+        !world_.weather.store_down && world_.weather.save_fails == 0 && !core.store_error();
     if (store_good && core.dirty()) model_.violate("ended with positions that were not saved");
     if (core.state() == ShardCore::State::kStopped) {
       if (!stopping_) model_.violate("stopped without being asked");
@@ -774,15 +789,16 @@ class Simulation {
   // ---- the end ------------------------------------------------------------------------------
 
   [[nodiscard]] bool all_done() {
-    if (stopping_) return false;
+    const ShardCore& core = worker_->core();
+    if (posted_ || stopping_ || core.outstanding() > 0) return false;
     for (const Side& side : model_.sides) {
       const Offset end{log_of(side).high};
       const auto stored = model_.checkpoint(side);
       // Nothing was ever there: nothing to save.
-      if (!stored && end.value == 0 && worker_->core().position(side.slot) == end) continue;
+      if (!stored && end.value == 0 && core.position(side.slot) == end) continue;
       const auto group = here_.group.find(side.at);
-      if (!stored || stored->position.next != end || group == here_.group.end() ||
-          group->second != end) {
+      if (!stored || stored->position.next != end || !core.settled(side.slot) ||
+          core.position(side.slot) != end || group == here_.group.end() || group->second != end) {
         return false;
       }
     }
