@@ -131,8 +131,9 @@ std::string_view canonical(std::string_view name) {
 Result<ConfPtr> configure(const ClientConfig& config) {
   ConfPtr conf(rd_kafka_conf_new());
   for (const auto& [name, value] : config.defaults) {
+    const auto proper = canonical(name);
     const bool said = std::ranges::any_of(
-        config.user, [&](const auto& item) { return canonical(item.first) == canonical(name); });
+        config.user, [&](const auto& item) { return canonical(item.first) == proper; });
     if (!said) DRAWBRIDGE_TRY(set(conf.get(), config.name, name, value));
   }
   for (const auto& [name, value] : config.user) {
