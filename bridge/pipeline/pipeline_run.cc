@@ -106,7 +106,7 @@ Result<void> Pipeline::Run::check_shards() {
   bool other_cluster = false;
   for (CheckpointEntry& entry : entries) {
     if (entry.key.cluster_id == cluster_id_) {
-      stored_.emplace(std::move(entry.key.at), std::move(entry.checkpoint));
+      stored_.emplace(std::move(entry.key.at), entry.checkpoint);
     } else {
       other_cluster = true;
     }
@@ -223,6 +223,7 @@ Result<void> Pipeline::Run::discover_topic(const TopicInfo& topic, bool at_start
 
 Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& added, bool at_start) {
   std::vector<TopicPartition> at;
+  at.reserve(added.size());
   for (const auto& message : added) at.push_back(message.at);
   DRAWBRIDGE_ASSIGN(const auto group, source_->committed(at, kTimeout));
   std::map<StartReason, std::size_t> reasons;

@@ -554,8 +554,8 @@ void ShardCore::tick(Instant now) {
     const bool late = now >= stop_deadline_;
     if (unanswered_ == 0 || late) {
       // A store that fails is asked again until the deadline, and once then.
-      const bool ask =
-          !store_error_ || now >= next_commit_ || (late && !std::exchange(asked_late_, true));
+      const bool first_late = late && !std::exchange(asked_late_, true);
+      const bool ask = !store_error_ || first_late || (!late && now >= next_commit_);
       if (ask && gather_commit()) return;
       if (store_error_ && !late && dirty()) return;
       state_ = State::kStopped;
