@@ -203,6 +203,9 @@ void ShardWorker::lose_sinks(const Error& error, Instant now) {
       {{"pipeline", deps_.options.name}, {"shard", deps_.shard}, {"error", error.message}});
   drop_sinks();
   core_.sink_lost(now);
+  // Refused credentials, say: a new producer would be refused as well.
+  const ErrorClass error_class = class_of(error.code);
+  if (error_class == ErrorClass::kPipeline || error_class == ErrorClass::kStop) core_.fail(error);
 }
 
 void ShardWorker::release(Instant /*now*/) {
