@@ -25,8 +25,8 @@ constexpr std::string_view kAcks =
 constexpr std::string_view kTimeout =
     "an outage must delay records, never fail them: there is no time limit";
 constexpr std::string_view kInFlight =
-    "it follows from the partitions that a shard has on a broker, so that order and throughput "
-    "hold";
+    "requests of one partition follow one another, those of several go side by side: order and "
+    "throughput hold as they are";
 constexpr std::string_view kRetries = "transport errors are tried again for ever";
 constexpr std::string_view kAssignment = "the bridge assigns partitions itself";
 constexpr std::string_view kOrder = "it would change the order of records";

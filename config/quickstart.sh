@@ -11,7 +11,8 @@ cd "$(dirname -- "$0")/.."
 # Each with its reason in README.md; all are Debian 12's own.
 packages="g++ cmake ninja-build ccache pkg-config
   librdkafka-dev liblmdb-dev libyaml-cpp-dev libre2-dev libfmt-dev libssl-dev
-  libboost-program-options-dev libxxhash-dev libexpected-dev libsystemd-dev nlohmann-json3-dev"
+  libboost-program-options-dev libxxhash-dev libexpected-dev libsystemd-dev nlohmann-json3-dev
+  libjemalloc-dev"
 
 if [ "${1:-}" != demo ]; then
   . tests/parts/packages.sh

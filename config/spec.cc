@@ -342,7 +342,7 @@ const SectionSpec& in_flight_section() {
       .summary =
           "What a pipeline holds between source and target at most, all shards together. A "
           "plain size stands for `bytes`.",
-      .keys = {number("bytes", FieldType::kSize, "Memory of records in flight.", "64MiB", kMiB,
+      .keys = {number("bytes", FieldType::kSize, "Memory of records in flight.", "48MiB", kMiB,
                       64 * 1024 * kMiB),
                number("records", FieldType::kInteger, "Records in flight.", "100000", 1,
                       100'000'000)},

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <condition_variable>
+#include <cstdlib>
 #include <system_error>
 #include <thread>
 
@@ -203,6 +204,13 @@ Client::~Client() {
 }
 
 const std::string& Client::name() const { return state_->name; }
+
+double Client::number(const char* property) const {
+  std::array<char, 64> text{};
+  std::size_t size = text.size();
+  rd_kafka_conf_get(rd_kafka_conf(rk_), property, text.data(), &size);
+  return std::strtod(text.data(), nullptr);
+}
 
 Error Client::explain(rd_kafka_resp_err_t error, std::string_view what) {
   rd_kafka_poll(rk_, 0);  // runs on_error() for what has happened meanwhile

@@ -52,6 +52,8 @@ class Client {
 
   [[nodiscard]] rd_kafka_t* handle() const { return rk_; }
   [[nodiscard]] const std::string& name() const;
+  // A numeric property as it is in force. REQUIRES: the library has it.
+  [[nodiscard]] double number(const char* property) const;
 
   // The error that stands behind a failed or timed-out call: what the connection last reported,
   // where that says more than `error` does. `what` names the attempt.

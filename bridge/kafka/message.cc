@@ -56,15 +56,16 @@ bool names_are_whole(const rd_kafka_headers_t& headers) {
   const char* name = nullptr;
   const void* value = nullptr;
   std::size_t size = 0;
-  std::vector<std::string_view> seen;
-  for (std::size_t i = 0;
-       rd_kafka_header_get_all(&headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
-       ++i) {
+  const auto name_at = [&](std::size_t i) {
+    return rd_kafka_header_get_all(&headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+  };
+  for (std::size_t i = 0; name_at(i); ++i) {
     const std::string_view shown(name);
-    const auto before = static_cast<std::size_t>(std::ranges::count(seen, shown));
-    if (rd_kafka_header_get(&headers, before, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    std::size_t before = 0;
+    for (std::size_t j = 0; j < i && name_at(j); ++j) before += shown == name ? 1U : 0U;
+    if (rd_kafka_header_get(&headers, before, shown.data(), &value, &size) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR)
       return false;
-    seen.push_back(shown);
   }
   return true;
 }

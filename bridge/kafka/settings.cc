@@ -39,7 +39,9 @@ Properties consumer_defaults() {
       // idle partitions, and meanwhile nothing is fetched for a busy one whose queue had been
       // full when the request was made.
       {"fetch.wait.max.ms", "20"},
-      {"fetch.message.max.bytes", "1048576"},
+      // Small enough that partitions take turns and that a fetch is still in the processor's cache
+      // when it is sent on.
+      {"fetch.message.max.bytes", "524288"},
       {"fetch.max.bytes", "8388608"},
       {"fetch.error.backoff.ms", "100"},
       // What a disk damaged must not be given a fresh checksum on the target.
@@ -113,10 +115,12 @@ ClientConfig producer_settings(const ClusterOptions& cluster, const Properties& 
   config.user = merged(cluster, properties);
   config.defaults = common_defaults();
   config.defaults.merge(Properties{
-      {"linger.ms", "5"},
+      // Requests fill while the one before is under way (see sink.h): this is for the first.
+      {"linger.ms", "2"},
       // Ciphertext does not compress; what arrives compressed from other pipelines is set there.
       {"compression.codec", "none"},
-      {"max.in.flight", std::to_string(std::clamp(options.max_in_flight, 1, 5))},
+      // One for each partition that the sink's lanes keep busy; idempotence allows no more.
+      {"max.in.flight", "5"},
       // The engine does its own accounting; these must not get in its way.
       {"queue.buffering.max.messages", "2000000"},
       {"queue.buffering.max.kbytes", "2097151"},

@@ -1,7 +1,10 @@
 #include "bridge/kafka/sink.h"
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
+#include <functional>
+#include <utility>
 
 #include "bridge/base/log.h"
 #include "bridge/kafka/errors.h"
@@ -12,6 +15,11 @@ namespace drawbridge::kafka {
 namespace {
 
 constexpr Duration kLogInterval = std::chrono::seconds(10);
+constexpr std::size_t kRecordFraming = 32;   // what the library counts for a record, about
+constexpr std::size_t kUnbatchedWindow = 5;  // requests of a partition, of one record each
+constexpr Duration kLeastWindow = std::chrono::milliseconds(1);
+
+Instant now() { return SystemClock().now(); }
 
 static_assert(sizeof(void*) == sizeof(std::uint64_t), "cookies travel as pointers");
 
@@ -29,6 +37,13 @@ Mutable to_mutable(const std::optional<ByteView>& view) {
   return {const_cast<std::uint8_t*>(data), view->size()};  // the library does not write to it
 }
 
+Delivery undelivered(std::uint64_t cookie, Error error) {
+  Delivery delivery;
+  delivery.cookie = cookie;
+  delivery.error = std::move(error);
+  return delivery;
+}
+
 std::string where(const Record& record) {
   return fmt::format("{} [{}] offset {} for {}", record.topic, record.partition.value,
                      record.offset.value, record.target_topic);
@@ -39,9 +54,17 @@ std::string where(const Record& record) {
 Result<std::unique_ptr<Sink>> KafkaSink::make(const ClusterOptions& cluster,
                                               const Properties& properties,
                                               const SinkOptions& options, Waker& waker) {
-  std::unique_ptr<KafkaSink> sink(new KafkaSink(options));
+  std::unique_ptr<KafkaSink> sink(new KafkaSink(options, waker));
   DRAWBRIDGE_ASSIGN(sink->client_,
                     Client::make(producer_settings(cluster, properties, options), sink.get()));
+  // A request that is not quite full, and was not gathered for quite as long as the library would
+  // wait, takes everything along: what it left behind would wait in the library's queue.
+  const Client& client = *sink->client_;
+  sink->request_limit_ = static_cast<std::size_t>(
+      0.9 * std::min(client.number("batch.size"), client.number("message.max.bytes")));
+  sink->request_window_ = std::max(
+      kLeastWindow, std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(
+                        0.75 * client.number("linger.ms"))));
   sink->queue_.reset(rd_kafka_queue_get_main(sink->client_->handle()));
   static constexpr std::uint64_t kOne = 1;  // what an eventfd takes
   rd_kafka_queue_io_event_enable(sink->queue_.get(), waker.fd(), &kOne, sizeof kOne);
@@ -66,53 +89,115 @@ KafkaSink::~KafkaSink() {
   }
 }
 
+std::size_t KafkaSink::Parcel::bytes() const {
+  return (key ? key->size() : 0) + (value ? value->size() : 0) + kRecordFraming;
+}
+
 Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
   if (fatal_) return fail(*fatal_);
   if (!record.target_partition)
     return fail(ErrorCode::kInternal, "no target partition: {}", where(record));
-  rd_kafka_topic_t* to = topic(record.target_topic);
+  Topic* to = topic(record.target_topic);
   if (to == nullptr)
     return fail(make_error(rd_kafka_last_error(), where(record), "not a topic name"));
 
-  std::int64_t timestamp = record.timestamp_ms;
-  const bool adapt_timestamp = timestamp == 0;
+  Parcel parcel{{}, record.key, record.value, record.timestamp_ms, cookie};
+  const bool adapt_timestamp = record.timestamp_ms == 0;
   if (adapt_timestamp) {
     DRAWBRIDGE_TRY(unsendable(record, "its timestamp is 0"));
-    timestamp = 1;
+    parcel.timestamp_ms = 1;
   }
   const std::uint64_t adapted_before = adapted_;
-  DRAWBRIDGE_ASSIGN(HeadersPtr headers, headers_of(record));
+  DRAWBRIDGE_ASSIGN(parcel.headers, headers_of(record));
 
-  const Mutable key = to_mutable(record.key);
-  const Mutable value = to_mutable(record.value);
-  const auto error =
-      rd_kafka_producev(client_->handle(), RD_KAFKA_VTYPE_RKT, to, RD_KAFKA_VTYPE_PARTITION,
-                        record.target_partition->value, RD_KAFKA_VTYPE_VALUE, value.data,
-                        value.size, RD_KAFKA_VTYPE_KEY, key.data, key.size,
-                        RD_KAFKA_VTYPE_TIMESTAMP, timestamp, RD_KAFKA_VTYPE_HEADERS, headers.get(),
-                        RD_KAFKA_VTYPE_OPAQUE, std::bit_cast<void*>(cookie), RD_KAFKA_VTYPE_END);
-  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    static_cast<void>(headers.release());  // the library's now
-    if (adapt_timestamp) ++adapted_;
-    return SendStatus::kAccepted;
+  Lane& way = lane(*to, record.target_partition->value);
+  bool taken = false;
+  if (way.waiting.empty() && open(way, parcel.bytes())) {
+    const auto sent = hand_over(way, parcel);
+    if (!sent) {
+      adapted_ = adapted_before;
+      return fail(sent.error());
+    }
+    taken = *sent;
+    if (!taken) idle_.push_back(&way);
   }
-  // Headers that were taken from the consumed message are read from it again by the next send.
-  adapted_ = adapted_before;
-  if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) return SendStatus::kQueueFull;
+  if (!taken) way.waiting.push_back(std::move(parcel));
+  if (adapt_timestamp) ++adapted_;
+  return SendStatus::kAccepted;
+}
+
+// Whether the library may have the lane's next record now.
+bool KafkaSink::open(Lane& lane, std::size_t bytes) {
+  if (options_.one_record_a_request) return lane.unanswered < kUnbatchedWindow;
+  if (lane.unanswered == 0) {
+    lane.request_bytes = 0;
+    lane.request_since = now();
+    return true;
+  }
+  return lane.request_bytes + bytes <= request_limit_ &&
+         now() - lane.request_since < request_window_;
+}
+
+// False: the library's queue is full.
+Result<bool> KafkaSink::hand_over(Lane& lane, Parcel& parcel) {
+  const Mutable key = to_mutable(parcel.key);
+  const Mutable value = to_mutable(parcel.value);
+  const auto error = rd_kafka_producev(
+      client_->handle(), RD_KAFKA_VTYPE_RKT, lane.topic->handle.get(), RD_KAFKA_VTYPE_PARTITION,
+      lane.partition, RD_KAFKA_VTYPE_VALUE, value.data, value.size, RD_KAFKA_VTYPE_KEY, key.data,
+      key.size, RD_KAFKA_VTYPE_TIMESTAMP, parcel.timestamp_ms, RD_KAFKA_VTYPE_HEADERS,
+      parcel.headers.get(), RD_KAFKA_VTYPE_OPAQUE, std::bit_cast<void*>(parcel.cookie),
+      RD_KAFKA_VTYPE_END);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    static_cast<void>(parcel.headers.release());  // the library's now
+    ++lane.unanswered;
+    lane.request_bytes += parcel.bytes();
+    return true;
+  }
+  if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) return false;
   if (auto fatal = client_->fatal()) {
     fatal_ = fatal;
     return fail(std::move(*fatal));
   }
-  return fail(make_error(error, where(record)));
+  return fail(make_error(
+      error,
+      fmt::format("{} [{}]", rd_kafka_topic_name(lane.topic->handle.get()), lane.partition)));
+}
+
+void KafkaSink::hand_over_waiting(Lane& lane) {
+  while (!lane.waiting.empty() && open(lane, lane.waiting.front().bytes())) {
+    const auto sent = hand_over(lane, lane.waiting.front());
+    if (fatal_ || (sent && !*sent)) return;
+    if (!sent) out_->push_back(undelivered(lane.waiting.front().cookie, sent.error()));
+    lane.waiting.pop_front();
+  }
 }
 
 void KafkaSink::poll(std::vector<Delivery>& out) {
+  out.insert(out.end(), taken_back_.begin(), taken_back_.end());
+  taken_back_.clear();
   out_ = &out;
   rd_kafka_poll(client_->handle(), 0);
+  std::erase_if(idle_, [&](Lane* lane) {
+    hand_over_waiting(*lane);
+    return lane->waiting.empty() || lane->unanswered > 0;
+  });
   out_ = nullptr;
 }
 
-void KafkaSink::purge() { rd_kafka_purge(client_->handle(), RD_KAFKA_PURGE_F_QUEUE); }
+void KafkaSink::purge() {
+  for (auto& [name, topic] : topics_) {
+    for (Lane& lane : topic->lanes) {
+      for (const Parcel& parcel : lane.waiting) {
+        taken_back_.push_back(
+            undelivered(parcel.cookie, {ErrorCode::kCancelled, "taken back before it was sent"}));
+      }
+      lane.waiting.clear();
+    }
+  }
+  if (!taken_back_.empty()) waker_.wake();
+  rd_kafka_purge(client_->handle(), RD_KAFKA_PURGE_F_QUEUE);
+}
 
 void KafkaSink::on_delivery(const rd_kafka_message_t& message) {
   if (out_ == nullptr) return;
@@ -124,28 +209,50 @@ void KafkaSink::on_delivery(const rd_kafka_message_t& message) {
   if (!delivery.delivered)
     delivery.error = make_error(
         message.err, fmt::format("{} [{}]", rd_kafka_topic_name(message.rkt), message.partition));
+  Lane& done = lane(*static_cast<Topic*>(rd_kafka_topic_opaque(message.rkt)), message.partition);
+  if (--done.unanswered == 0 && !done.waiting.empty()) idle_.push_back(&done);
 }
 
 void KafkaSink::on_error(rd_kafka_resp_err_t error, std::string_view /*reason*/) {
   if (error == RD_KAFKA_RESP_ERR__FATAL && !fatal_) fatal_ = client_->fatal();
 }
 
-rd_kafka_topic_t* KafkaSink::topic(std::string_view name) {
+KafkaSink::Topic* KafkaSink::topic(std::string_view name) {
   if (last_topic_ != nullptr && name == last_name_) return last_topic_;
   auto found = topics_.find(std::string(name));
   if (found == topics_.end()) {
-    TopicPtr handle(rd_kafka_topic_new(client_->handle(), std::string(name).c_str(), nullptr));
-    if (!handle) return nullptr;
-    found = topics_.emplace(name, std::move(handle)).first;
+    auto made = std::make_unique<Topic>();
+    rd_kafka_topic_conf_t* conf = rd_kafka_default_topic_conf_dup(client_->handle());
+    rd_kafka_topic_conf_set_opaque(conf, made.get());
+    made->handle.reset(rd_kafka_topic_new(client_->handle(), std::string(name).c_str(), conf));
+    if (!made->handle) {
+      rd_kafka_topic_conf_destroy(conf);  // which the library takes only when all is well
+      return nullptr;
+    }
+    found = topics_.emplace(name, std::move(made)).first;
   }
   last_name_ = found->first;
   last_topic_ = found->second.get();
   return last_topic_;
 }
 
+KafkaSink::Lane& KafkaSink::lane(Topic& topic, std::int32_t partition) {
+  const auto index = static_cast<std::size_t>(partition);
+  while (index >= topic.lanes.size()) {
+    topic.lanes.emplace_back();
+    topic.lanes.back().topic = &topic;
+    topic.lanes.back().partition = static_cast<std::int32_t>(topic.lanes.size()) - 1;
+  }
+  return topic.lanes[index];
+}
+
 Result<HeadersPtr> KafkaSink::headers_of(Record& record) {
   auto* message = static_cast<rd_kafka_message_t*>(record.headers.native());
-  if (message == nullptr || !record.headers.untouched()) return rebuilt_headers(record);
+  if (message == nullptr) return rebuilt_headers(record);
+  if (!record.headers.untouched()) {
+    HeadersPtr edited = edited_headers(*message, record.headers);
+    return edited ? Result<HeadersPtr>(std::move(edited)) : rebuilt_headers(record);
+  }
   rd_kafka_headers_t* headers = nullptr;
   // Views of decoded headers point into the message's own list, which must then stay.
   const auto error = record.headers.decoded() ? rd_kafka_message_headers(message, &headers)
@@ -155,6 +262,42 @@ Result<HeadersPtr> KafkaSink::headers_of(Record& record) {
     return fail(ErrorCode::kUnsendable, "{}: its headers cannot be read: {}", where(record),
                 rd_kafka_err2str(error));
   return HeadersPtr(record.headers.decoded() ? rd_kafka_headers_copy(headers) : headers);
+}
+
+// The message's own list with another value for its last header, which is what re-keying does to
+// most records; null where more than that differs. Cheaper than a list made anew.
+HeadersPtr KafkaSink::edited_headers(rd_kafka_message_t& message, const Headers& wanted) {
+  const auto& all = wanted.all();
+  rd_kafka_headers_t* headers = nullptr;
+  if (all.empty() || wanted.native_kept() ||
+      rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      rd_kafka_header_cnt(headers) != all.size())
+    return nullptr;
+  const Header& last = all.back();
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  for (std::size_t i = 0; i + 1 < all.size(); ++i) {
+    rd_kafka_header_get_all(headers, i, &name, &value, &size);
+    const Mutable same = to_mutable(all[i].value);
+    if (name != all[i].name.data() || value != same.data || size != same.size || last.name == name)
+      return nullptr;
+  }
+  // Found by its name only where that is whole (no NUL in it).
+  const std::string last_name(last.name);
+  if (rd_kafka_header_get_last(headers, last_name.c_str(), &value, &size) !=
+      RD_KAFKA_RESP_ERR_NO_ERROR)
+    return nullptr;
+  const Mutable bytes = to_mutable(last.value);
+  const void* end = static_cast<const std::uint8_t*>(value) + size;
+  const std::less<const void*> before;
+  if (!before(bytes.data, value) && before(bytes.data, end))
+    return nullptr;  // a view of what would be removed
+  rd_kafka_message_detach_headers(&message, &headers);
+  rd_kafka_header_remove(headers, last_name.c_str());
+  rd_kafka_header_add(headers, last_name.data(), static_cast<ssize_t>(last_name.size()), bytes.data,
+                      static_cast<ssize_t>(bytes.size));
+  return HeadersPtr(headers);
 }
 
 Result<HeadersPtr> KafkaSink::rebuilt_headers(const Record& record) {

@@ -1,15 +1,30 @@
 // Sink on librdkafka: one idempotent producer of a shard.
 //
 // Values are not copied before the library builds its request; keys are. Untouched headers of a
-// consumed record are handed on in the library's own form, unless somebody holds views of them.
+// consumed record are handed on in the library's own form, unless somebody holds views of them;
+// so are those whose last one has another value, and nobody may look at them after that send.
 // Timestamps of 0 cannot be sent (the library takes them for "now"), nor can changed headers one
 // of whose names holds a NUL (the library does not show what follows it): SinkOptions::unsendable
 // decides, and adapting makes the timestamp 1 and cuts the name.
+//
+// Lanes. The library's idempotent producer has one request of a partition outstanding at a time,
+// and while more records of that partition wait in its queue for longer than linger.ms, its
+// broker thread polls without a pause: a whole core. So what waits for a request waits here
+// instead. Each target partition is a lane:
+//
+//   IDLE --send--> FILLING --(a batch is full, or linger is nearly over)--> BUSY
+//    ^                |                                                       |
+//    +----------------+------- all that was handed over is answered ----------+
+//
+// IDLE and FILLING lanes hand records straight to the library, as many as one request takes;
+// a BUSY lane keeps them and hands them over, by the same rule, once the request is answered.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "bridge/kafka/client.h"
@@ -33,21 +48,56 @@ class KafkaSink final : public Sink, private ClientListener {
   [[nodiscard]] std::uint64_t adapted() const override { return adapted_; }
 
  private:
-  explicit KafkaSink(const SinkOptions& options) : options_(options) {}
+  // A record as the library takes it.
+  struct Parcel {
+    HeadersPtr headers;
+    std::optional<ByteView> key;
+    std::optional<ByteView> value;
+    std::int64_t timestamp_ms = 0;
+    std::uint64_t cookie = 0;
+
+    // Near what the library counts for it; headers that were not decoded are left out.
+    [[nodiscard]] std::size_t bytes() const;
+  };
+  struct Topic;
+  struct Lane {
+    Topic* topic = nullptr;
+    std::int32_t partition = 0;
+    std::size_t unanswered = 0;     // records that the library holds
+    std::size_t request_bytes = 0;  // handed over since the lane was idle
+    Instant request_since{};
+    std::deque<Parcel> waiting;
+  };
+  struct Topic {
+    TopicPtr handle;
+    std::deque<Lane> lanes;  // by partition
+  };
+
+  KafkaSink(const SinkOptions& options, Waker& waker) : options_(options), waker_(waker) {}
   void on_delivery(const rd_kafka_message_t& message) override;
   void on_error(rd_kafka_resp_err_t error, std::string_view reason) override;
 
-  rd_kafka_topic_t* topic(std::string_view name);
+  Topic* topic(std::string_view name);
+  static Lane& lane(Topic& topic, std::int32_t partition);
+  [[nodiscard]] bool open(Lane& lane, std::size_t bytes);
+  Result<bool> hand_over(Lane& lane, Parcel& parcel);
+  void hand_over_waiting(Lane& lane);
   Result<HeadersPtr> headers_of(Record& record);
+  static HeadersPtr edited_headers(rd_kafka_message_t& message, const Headers& wanted);
   Result<HeadersPtr> rebuilt_headers(const Record& record);
   Result<void> unsendable(const Record& record, std::string_view why);
 
   const SinkOptions options_;
+  Waker& waker_;
+  std::size_t request_limit_ = 0;  // bytes that are handed over for one request
+  Duration request_window_{};      // and for how long
   std::unique_ptr<Client> client_;
   QueuePtr queue_;
-  std::unordered_map<std::string, TopicPtr> topics_;
+  std::unordered_map<std::string, std::unique_ptr<Topic>> topics_;
   std::string_view last_name_;  // views a key of topics_
-  rd_kafka_topic_t* last_topic_ = nullptr;
+  Topic* last_topic_ = nullptr;
+  std::vector<Lane*> idle_;               // with records that wait
+  std::vector<Delivery> taken_back_;      // come with the next poll
   std::vector<Delivery>* out_ = nullptr;  // while polling
   std::optional<Error> fatal_;
   std::uint64_t adapted_ = 0;

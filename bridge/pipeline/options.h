@@ -69,7 +69,7 @@ struct PipelineOptions {
   std::optional<DeadLetterOptions> dead_letter;
 
   std::uint32_t shards = 4;
-  std::uint64_t max_in_flight_bytes = 64 << 20;  // of the whole pipeline
+  std::uint64_t max_in_flight_bytes = 48 << 20;  // of the whole pipeline
   std::uint64_t max_in_flight_records = 100'000;
   Duration checkpoint_interval = std::chrono::seconds(1);
   std::uint64_t checkpoint_records = 100'000;

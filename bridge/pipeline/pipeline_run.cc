@@ -282,7 +282,7 @@ Result<void> Pipeline::Run::start_workers(std::vector<AddPartitionMessage> added
     if (dead_letter_target_ != nullptr && options_.dead_letter->seal) {
       DRAWBRIDGE_ASSIGN(seal, pipeline_.deps_.make_seal(*options_.dead_letter->seal, *shard.keys));
     }
-    shard.sink = sink_options(i);
+    shard.sink = sink_options();
     shard.worker = std::make_unique<ShardWorker>(
         ShardDependencies{options_, i, cluster_id_, *source_, *target_, dead_letter_target_,
                           pipeline_.deps_.store, pipeline_.deps_.clock, *shard.waker, *this,
@@ -306,22 +306,8 @@ Result<void> Pipeline::Run::start_workers(std::vector<AddPartitionMessage> added
   return {};
 }
 
-// How many partitions this shard has on the busiest broker of the target decides how many requests
-// may be in flight; see in_flight_limit().
-SinkOptions Pipeline::Run::sink_options(std::uint32_t shard) const {
-  std::map<std::int32_t, int> by_broker;
-  for (const auto& [name, topic] : topics_) {
-    const auto target = target_topics_->known().find(topic.target);
-    if (target == target_topics_->known().end()) continue;
-    const auto& leaders = target->second.info.leaders;
-    for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
-      if (topic.partitions[i].shard == shard && i < leaders.size()) ++by_broker[leaders[i]];
-    }
-  }
-  int busiest = 1;
-  for (const auto& [broker, count] : by_broker) busiest = std::max(busiest, count);
+SinkOptions Pipeline::Run::sink_options() const {
   SinkOptions options;
-  options.max_in_flight = in_flight_limit(busiest);
   options.smallest_limit = target_topics_->smallest_limit();
   options.largest_limit = target_topics_->largest_limit();
   options.unsendable = options_.unsendable;
@@ -329,9 +315,8 @@ SinkOptions Pipeline::Run::sink_options(std::uint32_t shard) const {
 }
 
 void Pipeline::Run::update_sinks() {
-  for (std::uint32_t i = 0; i < shards_.size(); ++i) {
-    const SinkOptions wanted = sink_options(i);
-    Shard& shard = shards_[i];
+  const SinkOptions wanted = sink_options();
+  for (Shard& shard : shards_) {
     if (wanted == shard.sink) continue;
     shard.sink = wanted;
     shard.worker->post(SinkMessage{wanted});

@@ -62,7 +62,7 @@ class Pipeline::Run final : private ShardListener {
   Result<void> decide_starts(std::vector<AddPartitionMessage>& added, bool at_start);
   Result<void> start_workers(std::vector<AddPartitionMessage> added);
   Result<Route> route_for(const TopicInfo& topic);
-  SinkOptions sink_options(std::uint32_t shard) const;
+  SinkOptions sink_options() const;
   void update_sinks();
   void suspect(const std::string& topic, const std::string& why);
   void watch_watermarks();

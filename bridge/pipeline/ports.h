@@ -180,7 +180,6 @@ class Sink {
 };
 
 struct SinkOptions {
-  int max_in_flight = 1;                  // requests per connection; see in_flight_limit()
   bool one_record_a_request = false;      // no batching: to find the record that a broker refuses
   std::int64_t smallest_limit = 1 << 20;  // least max.message.bytes of the topics: bounds batches
   std::int64_t largest_limit = 1 << 20;   // greatest: bounds one record
@@ -221,12 +220,5 @@ class Connector {
   virtual Result<std::unique_ptr<Target>> target(const ClusterOptions& cluster,
                                                  const Properties& properties) = 0;
 };
-
-// The idempotent producer's in-flight limit for a shard with `partitions` on its busiest broker:
-// a request carries one partition and a partition has one request outstanding, so a limit at or
-// above the number of partitions makes the client's broker thread spin.
-constexpr int in_flight_limit(int partitions) {
-  return partitions <= 2 ? 1 : partitions - 1 > 5 ? 5 : partitions - 1;
-}
 
 }  // namespace drawbridge

@@ -372,6 +372,10 @@ bool ShardWorker::work(Instant now) {
   }
   handle_events(now);
   Batch* done = std::exchange(hand_.batch, nullptr);
+  // What transforms wrote stays as long as what was consumed.
+  const std::size_t written = done->arena.bytes_held();
+  done->charged_bytes += written;
+  core_.charge(written);
   if (done->unreleased == 0) recycle(done);
   return true;
 }

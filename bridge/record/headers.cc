@@ -9,7 +9,7 @@ void Headers::reset(void* native, Decode decode) {
   native_ = native;
   decode_ = decode;
   decoded_ = native == nullptr || decode == nullptr;
-  changed_ = false;
+  changed_ = native_kept_ = false;
 }
 
 const std::vector<Header>& Headers::all() const {

@@ -43,7 +43,8 @@ class Headers {
   // Back to what came. REQUIRES: the native headers were not handed on.
   void restore() { reset(native_, decode_); }
   // The sink must copy these headers, not take the native ones over, so that restore() works.
-  void keep_native() { changed_ = true; }
+  void keep_native() { changed_ = native_kept_ = true; }
+  [[nodiscard]] bool native_kept() const { return native_kept_; }
 
   // True when what left equals what came: a sink may pass the native form on.
   [[nodiscard]] bool untouched() const { return !changed_; }
@@ -55,6 +56,7 @@ class Headers {
   mutable std::vector<Header> items_;
   mutable bool decoded_ = true;
   bool changed_ = false;
+  bool native_kept_ = false;
   void* native_ = nullptr;
   Decode decode_ = nullptr;
 };
