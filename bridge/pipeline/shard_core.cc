@@ -115,9 +115,12 @@ void ShardCore::range(SlotId slot, Offset low, Offset high) {
   } else if (position > high) {
     gap(slot, partition,
         fmt::format("the log ends at offset {}, before the checkpoint at {}: the topic was "
-                    "truncated, or deleted and recreated; offsets {} to {} of the present log "
-                    "have not been read",
-                    high.value, position.value, low.value, std::max(low.value, high.value - 1)),
+                    "truncated, or deleted and recreated; {}",
+                    high.value, position.value,
+                    low == high
+                        ? "the present log is empty"
+                        : fmt::format("offsets {} to {} of the present log have not been read",
+                                      low.value, high.value - 1)),
         low);
   } else if (low > position) {
     gap(slot, partition,

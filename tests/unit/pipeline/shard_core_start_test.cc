@@ -127,6 +127,18 @@ TEST(ShardCoreStart, ALogThatEndsBeforeThePositionIsAGap) {
             "deleted and recreated; offsets 0 to 39 of the present log have not been read");
 }
 
+TEST(ShardCoreStart, AnEmptyLogBeforeThePositionHasNothingUnread) {
+  Shard shard;
+  shard.core.add(kSlot, with_witness(100, 99), shard.now);
+  shard.step();
+  shard.core.out_of_range(kSlot, shard.core.era());
+  shard.step();
+  shard.core.range(kSlot, Offset{0}, Offset{0});
+  shard.step();
+  ASSERT_THAT(shard.failures, SizeIs(1));
+  EXPECT_THAT(shard.failures[0].message, HasSubstr("recreated; the present log is empty"));
+}
+
 TEST(ShardCoreStart, AnEndBeforeThePositionWhileVerifyingAsksForTheRange) {
   Shard shard;
   shard.core.add(kSlot, with_witness(100, 99), shard.now);
