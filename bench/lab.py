@@ -87,7 +87,8 @@ class Lab:
     def drop(self, *topics):
         for topic in topics:
             self.broker.delete_topic(topic)
-            wait_until(lambda name=topic: not list(self.broker.data.glob(f"{name}[-.]*")), 60,
+            # The broker looks for what to delete only half a minute after its start.
+            wait_until(lambda name=topic: not list(self.broker.data.glob(f"{name}[-.]*")), 180,
                        f"the files of {topic} to go")
 
     def bytes_of(self, topic, partitions):

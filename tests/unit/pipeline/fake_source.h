@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -111,7 +112,13 @@ class FakeSource final : public Source {
     const std::lock_guard lock(world_.mutex);
     return commits_.size();
   }
-  void poll(std::vector<SourceEvent>& out, Duration) override {
+  void poll(std::vector<SourceEvent>& out, Duration timeout) override {
+    poll(out);
+    if (out.empty() && timeout.count() > 0) {  // somebody's thread
+      std::this_thread::sleep_for(std::min<Duration>(timeout, std::chrono::milliseconds(1)));
+    }
+  }
+  void poll(std::vector<SourceEvent>& out) {
     const std::lock_guard lock(world_.mutex);
     for (SourceEvent& event : events_) out.push_back(std::move(event));
     events_.clear();

@@ -1,0 +1,211 @@
+// A whole pipeline with its threads, on clusters in memory.
+#include "bridge/pipeline/pipeline.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/unit/pipeline/fakes.h"
+
+namespace drawbridge::fakes {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+class PipelineTest : public testing::Test {
+ protected:
+  PipelineTest() {
+    options.name = "orders";
+    options.group = "drawbridge-orders";
+    options.source.name = "here";
+    options.target.name = "there";
+    options.topics.include = {"^t-.*"};
+    options.create_topics.enabled = true;
+    options.shards = 3;
+    options.checkpoint_interval = milliseconds(20);
+    options.refresh_interval = milliseconds(30);
+    options.drain_timeout = seconds(5);
+    connector.add("here", here);
+    connector.add("there", there);
+  }
+
+  void produce(const std::string& topic, std::int32_t partition, int count) {
+    for (int i = 0; i < count; ++i) {
+      FakeRecord record;
+      record.id = ++produced;
+      record.timestamp_ms = static_cast<std::int64_t>(produced);
+      record.value = fmt::format("{}", produced);
+      here.append({topic, Partition{partition}}, record);
+    }
+  }
+  std::vector<std::uint64_t> ids(FakeCluster& cluster, const std::string& topic,
+                                 std::int32_t partition) {
+    const std::lock_guard lock(world.mutex);
+    std::vector<std::uint64_t> out;
+    const FakeLog* log = cluster.log({topic, Partition{partition}});
+    if (log == nullptr) return out;
+    for (const FakeRecord& record : log->records) out.push_back(record.id);
+    return out;
+  }
+  bool copied(const std::string& topic, std::int32_t partition) {
+    return ids(here, topic, partition) == ids(there, topic, partition);
+  }
+
+  Pipeline& start(bool until_caught_up = false) {
+    pipeline = std::make_unique<Pipeline>(
+        options,
+        PipelineDependencies{connector, store, *domains, clock,
+                             [](const std::string&, KeyService&) {
+                               return Result<std::unique_ptr<Transform>>(nullptr);
+                             }},
+        until_caught_up);
+    pipeline->start();
+    return *pipeline;
+  }
+  PipelineStatus stop() {
+    pipeline->stop();
+    pipeline->join();
+    return pipeline->status();
+  }
+  template <typename Condition>
+  void wait_for(Condition condition) {
+    const auto until = std::chrono::steady_clock::now() + seconds(30);
+    while (!condition() && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(milliseconds(2));
+    }
+    EXPECT_TRUE(condition());
+  }
+
+  World world{1};
+  FakeCluster here{world, "here-id"};
+  FakeCluster there{world, "there-id"};
+  FakeConnector connector;
+  FakeStore store{world};
+  std::unique_ptr<DomainRegistry> domains = *DomainRegistry::create({}, KeyCacheLimits{});
+  SystemClock clock;
+  PipelineOptions options;
+  std::unique_ptr<Pipeline> pipeline;
+  std::uint64_t produced = 0;
+};
+
+TEST_F(PipelineTest, CopiesWhatIsThereAndWhatAppears) {
+  here.create("t-a", 3);
+  here.create("other", 1);
+  for (std::int32_t i = 0; i < 3; ++i) produce("t-a", i, 500);
+  produce("other", 0, 5);
+  start();
+  wait_for([&] { return copied("t-a", 0) && copied("t-a", 1) && copied("t-a", 2); });
+
+  here.create("t-b", 1);
+  produce("t-b", 0, 10);
+  here.grow("t-a", 4);
+  produce("t-a", 3, 10);
+  wait_for([&] { return copied("t-b", 0) && copied("t-a", 3); });
+
+  EXPECT_EQ(pipeline->status().partitions, 5U);
+  const PipelineStatus status = stop();
+  EXPECT_EQ(status.state, PipelineState::kStopped);
+  EXPECT_TRUE(status.final);
+  EXPECT_EQ(status.delivered, produced - 5);
+  EXPECT_EQ(there.log({"other", Partition{0}}), nullptr);
+  // Stopped drained, saved, and told to the group.
+  for (const auto& [topic, partition, end] :
+       {std::tuple("t-a", 0, 500), {"t-a", 3, 10}, {"t-b", 0, 10}}) {
+    const TopicPartition at{topic, Partition{partition}};
+    EXPECT_EQ(store.find({"orders", "here-id", at})->position.next, Offset{end});
+    EXPECT_EQ(here.group.at(at), Offset{end});
+  }
+}
+
+TEST_F(PipelineTest, GoesOnWhereItStoppedWithoutADuplicate) {
+  here.create("t-a", 2);
+  produce("t-a", 0, 100);
+  start();
+  wait_for([&] { return copied("t-a", 0); });
+  stop();
+  produce("t-a", 0, 100);
+  produce("t-a", 1, 100);
+  start();
+  wait_for([&] { return copied("t-a", 0) && copied("t-a", 1); });
+  EXPECT_EQ(stop().delivered, 200U);
+}
+
+TEST_F(PipelineTest, UntilCaughtUpStopsByItself) {
+  here.create("t-a", 3);
+  for (std::int32_t i = 0; i < 2; ++i) produce("t-a", i, 1000);  // one partition is empty
+  start(true);
+  pipeline->join();
+  const PipelineStatus status = pipeline->status();
+  EXPECT_EQ(status.state, PipelineState::kStopped);
+  EXPECT_EQ(status.delivered, 2000U);
+  EXPECT_EQ(here.group.at({"t-a", Partition{1}}), Offset{1000});
+}
+
+TEST_F(PipelineTest, AnotherNumberOfShardsIsRefused) {
+  static_cast<void>(store.set_shards("orders", 7));
+  start();
+  pipeline->join();
+  const PipelineStatus status = pipeline->status();
+  EXPECT_EQ(status.state, PipelineState::kFailed);
+  ASSERT_TRUE(status.failure);
+  EXPECT_THAT(status.failure->message, HasSubstr("first started with 7 shards"));
+}
+
+TEST_F(PipelineTest, CheckpointsOfAnotherClusterAreRefused) {
+  CheckpointEntry entry{{"orders", "another-id", {"t-a", Partition{0}}}, {}};
+  static_cast<void>(store.save({&entry, 1}));
+  start();
+  pipeline->join();
+  ASSERT_TRUE(pipeline->status().failure);
+  EXPECT_EQ(pipeline->status().failure->code, ErrorCode::kForeign);
+}
+
+TEST_F(PipelineTest, ARecordThatFailsEndsItWithItsReason) {
+  here.create("t-a", 1);
+  produce("t-a", 0, 10);
+  const std::uint64_t bad = produced / 2;
+  there.refuse = [&](const std::string&, const FakeRecord& record) -> std::optional<Error> {
+    if (record.id != bad) return std::nullopt;
+    return Error{ErrorCode::kTooLarge, "too large"};
+  };
+  start();
+  pipeline->join();
+  const PipelineStatus status = pipeline->status();
+  EXPECT_EQ(status.state, PipelineState::kFailed);
+  EXPECT_TRUE(status.final);
+  ASSERT_TRUE(status.failure);
+  EXPECT_THAT(status.failure->message, HasSubstr("record t-a-0@4 failed in target: too large"));
+  // What came before it is there, saved, and nothing after it is passed.
+  EXPECT_EQ(store.find({"orders", "here-id", {"t-a", Partition{0}}})->position.next, Offset{4});
+}
+
+TEST_F(PipelineTest, AClusterThatIsAwayIsTriedAgain) {
+  here.create("t-a", 1);
+  produce("t-a", 0, 10);
+  FakeConnector empty;
+  std::swap(connector, empty);
+  start();
+  wait_for([&] { return pipeline->status().state == PipelineState::kRestarting; });
+  EXPECT_FALSE(pipeline->status().final);
+  EXPECT_EQ(stop().state, PipelineState::kStopped);
+}
+
+TEST_F(PipelineTest, ATopicThatIsRecreatedWhileRunningIsAGap) {
+  here.create("t-a", 1);
+  produce("t-a", 0, 100);
+  start();
+  wait_for([&] { return here.group.contains({"t-a", Partition{0}}); });
+  here.create("t-a", 1);
+  produce("t-a", 0, 20);
+  pipeline->join();
+  const PipelineStatus status = pipeline->status();
+  ASSERT_TRUE(status.failure);
+  EXPECT_EQ(status.failure->code, ErrorCode::kGap);
+  EXPECT_EQ(ids(there, "t-a", 0).size(), 100U);
+}
+
+}  // namespace
+}  // namespace drawbridge::fakes
