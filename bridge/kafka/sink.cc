@@ -15,8 +15,9 @@ namespace drawbridge::kafka {
 namespace {
 
 constexpr Duration kLogInterval = std::chrono::seconds(10);
-constexpr std::size_t kRecordFraming = 32;   // what the library counts for a record, about
-constexpr std::size_t kUnbatchedWindow = 5;  // requests of a partition, of one record each
+constexpr std::size_t kRecordFraming = 32;       // what the library counts for a record, about
+constexpr std::size_t kMostRecordOverhead = 36;  // its RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD
+constexpr std::size_t kUnbatchedWindow = 5;      // requests of a partition, of one record each
 constexpr Duration kLeastWindow = std::chrono::milliseconds(1);
 
 Instant now() { return SystemClock().now(); }
@@ -60,6 +61,7 @@ Result<std::unique_ptr<Sink>> KafkaSink::make(const ClusterOptions& cluster,
   // A request that is not quite full, and was not gathered for quite as long as the library would
   // wait, takes everything along: what it left behind would wait in the library's queue.
   const Client& client = *sink->client_;
+  sink->record_limit_ = static_cast<std::size_t>(client.number("message.max.bytes"));
   sink->request_limit_ = static_cast<std::size_t>(
       0.9 * std::min(client.number("batch.size"), client.number("message.max.bytes")));
   sink->request_window_ = std::max(
@@ -110,20 +112,41 @@ Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
   const std::uint64_t adapted_before = adapted_;
   DRAWBRIDGE_ASSIGN(parcel.headers, headers_of(record));
 
+  if (least_size(parcel) > record_limit_)
+    return fail(make_error(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, where(record)));
+
   Lane& way = lane(*to, record.target_partition->value);
   bool taken = false;
   if (way.waiting.empty() && open(way, parcel.bytes())) {
     const auto sent = hand_over(way, parcel);
-    if (!sent) {
+    if (!sent && !fatal_) {
       adapted_ = adapted_before;
       return fail(sent.error());
     }
-    taken = *sent;
-    if (!taken) idle_.push_back(&way);
+    // A record whose headers were taken from it cannot be sent again: with a client that broke
+    // just now it stays here, and is lost with the others that have no Delivery yet.
+    taken = sent && *sent;
+    if (sent && !taken) idle_.push_back(&way);
   }
   if (!taken) way.waiting.push_back(std::move(parcel));
   if (adapt_timestamp) ++adapted_;
   return SendStatus::kAccepted;
+}
+
+// What the record takes at least by the library's count, which refuses what is too large only when
+// it is handed over, when others have been accepted behind it.
+std::size_t KafkaSink::least_size(const Parcel& parcel) const {
+  std::size_t size = (parcel.key ? parcel.key->size() : 0) +
+                     (parcel.value ? parcel.value->size() : 0) + kMostRecordOverhead;
+  if (!parcel.headers || size < record_limit_ / 2) return size;
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t value_size = 0;
+  for (std::size_t i = 0; rd_kafka_header_get_all(parcel.headers.get(), i, &name, &value,
+                                                  &value_size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+       ++i)
+    size += std::string_view(name).size() + value_size + 2;
+  return size;
 }
 
 // Whether the library may have the lane's next record now.
@@ -168,9 +191,20 @@ void KafkaSink::hand_over_waiting(Lane& lane) {
   while (!lane.waiting.empty() && open(lane, lane.waiting.front().bytes())) {
     const auto sent = hand_over(lane, lane.waiting.front());
     if (fatal_ || (sent && !*sent)) return;
-    if (!sent) out_->push_back(undelivered(lane.waiting.front().cookie, sent.error()));
+    const std::uint64_t cookie = lane.waiting.front().cookie;
     lane.waiting.pop_front();
+    if (!sent) {
+      out_->push_back(undelivered(cookie, sent.error()));
+      take_back(lane, *out_);
+    }
   }
+}
+
+void KafkaSink::take_back(Lane& lane, std::vector<Delivery>& out) {
+  for (const Parcel& parcel : lane.waiting)
+    out.push_back(
+        undelivered(parcel.cookie, {ErrorCode::kCancelled, "taken back before it was sent"}));
+  lane.waiting.clear();
 }
 
 void KafkaSink::poll(std::vector<Delivery>& out) {
@@ -186,15 +220,8 @@ void KafkaSink::poll(std::vector<Delivery>& out) {
 }
 
 void KafkaSink::purge() {
-  for (auto& [name, topic] : topics_) {
-    for (Lane& lane : topic->lanes) {
-      for (const Parcel& parcel : lane.waiting) {
-        taken_back_.push_back(
-            undelivered(parcel.cookie, {ErrorCode::kCancelled, "taken back before it was sent"}));
-      }
-      lane.waiting.clear();
-    }
-  }
+  for (auto& [name, topic] : topics_)
+    for (Lane& lane : topic->lanes) take_back(lane, taken_back_);
   if (!taken_back_.empty()) waker_.wake();
   rd_kafka_purge(client_->handle(), RD_KAFKA_PURGE_F_QUEUE);
 }
@@ -210,7 +237,9 @@ void KafkaSink::on_delivery(const rd_kafka_message_t& message) {
     delivery.error = make_error(
         message.err, fmt::format("{} [{}]", rd_kafka_topic_name(message.rkt), message.partition));
   Lane& done = lane(*static_cast<Topic*>(rd_kafka_topic_opaque(message.rkt)), message.partition);
-  if (--done.unanswered == 0 && !done.waiting.empty()) idle_.push_back(&done);
+  --done.unanswered;
+  if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) take_back(done, *out_);
+  if (done.unanswered == 0 && !done.waiting.empty()) idle_.push_back(&done);
 }
 
 void KafkaSink::on_error(rd_kafka_resp_err_t error, std::string_view /*reason*/) {

@@ -17,7 +17,8 @@
 //    +----------------+------- all that was handed over is answered ----------+
 //
 // IDLE and FILLING lanes hand records straight to the library, as many as one request takes;
-// a BUSY lane keeps them and hands them over, by the same rule, once the request is answered.
+// a BUSY lane keeps them and hands them over, by the same rule, once the request is answered. Where
+// a record is refused, those that wait behind it come back as kCancelled: none overtakes it.
 #pragma once
 
 #include <deque>
@@ -82,6 +83,8 @@ class KafkaSink final : public Sink, private ClientListener {
   [[nodiscard]] bool open(Lane& lane, std::size_t bytes);
   Result<bool> hand_over(Lane& lane, Parcel& parcel);
   void hand_over_waiting(Lane& lane);
+  static void take_back(Lane& lane, std::vector<Delivery>& out);
+  [[nodiscard]] std::size_t least_size(const Parcel& parcel) const;
   Result<HeadersPtr> headers_of(Record& record);
   static HeadersPtr edited_headers(rd_kafka_message_t& message, const Headers& wanted);
   Result<HeadersPtr> rebuilt_headers(const Record& record);
@@ -89,6 +92,7 @@ class KafkaSink final : public Sink, private ClientListener {
 
   const SinkOptions options_;
   Waker& waker_;
+  std::size_t record_limit_ = 0;   // bytes that the library takes for one record
   std::size_t request_limit_ = 0;  // bytes that are handed over for one request
   Duration request_window_{};      // and for how long
   std::unique_ptr<Client> client_;

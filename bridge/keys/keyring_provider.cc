@@ -62,12 +62,14 @@ class KeyringProvider final : public KeyProvider {
   }
 
   void unwrap(std::vector<UnwrapRequest> requests, UnwrapCallback done) override {
-    const auto versions = current(false);
     std::vector<Result<SecretBytes>> results;
     results.reserve(requests.size());
     for (const UnwrapRequest& request : requests) {
-      results.push_back(versions ? unwrap_one(**versions, request)
-                                 : Result<SecretBytes>(fail(versions.error())));
+      results.push_back(unwrap_by(current(false), request));
+      // A version that was made since the last look: not a record's fault.
+      if (!results.back() && results.back().error().code == ErrorCode::kKeyNotFound) {
+        results.back() = unwrap_by(current(true), request);
+      }
     }
     done(std::move(results));
   }
@@ -128,6 +130,12 @@ class KeyringProvider final : public KeyProvider {
   Error disabled(std::uint32_t number) const {
     return {ErrorCode::kKeyDisabled, fmt::format("version {} of key `{}` in {} is disabled", number,
                                                  options_.key, options_.file)};
+  }
+
+  Result<SecretBytes> unwrap_by(const Result<std::shared_ptr<Versions>>& versions,
+                                const UnwrapRequest& request) const {
+    if (!versions) return fail(versions.error());
+    return unwrap_one(**versions, request);
   }
 
   Result<SecretBytes> unwrap_one(const Versions& versions, const UnwrapRequest& request) const {

@@ -142,6 +142,14 @@ void Pipeline::thread_main() {
       return;
     }
     const Error& error = result.error();
+    if (stop_ && class_of(error.code) == ErrorClass::kRetry) {
+      log(Level::kWarning, "pipeline stopped while it could not work",
+          {{"pipeline", options_.name},
+           {"state", name_of(PipelineState::kStopped)},
+           {"error", explain(error)}});
+      finish(PipelineState::kStopped);
+      return;
+    }
     // Someone waits for the end of `--until-caught-up`: only what passes by itself is waited for.
     const bool patient = !until_caught_up_ || class_of(error.code) == ErrorClass::kRetry;
     if (stop_ || !can_pass(error.code) || !patient) {

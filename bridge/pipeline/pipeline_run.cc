@@ -474,6 +474,12 @@ void Pipeline::Run::drain() {
     take_source_events(kPollInterval);
   }
   for (Shard& shard : shards_) shard.thread.join();
+  std::uint64_t unanswered = 0;
+  for (const Shard& shard : shards_) unanswered += shard.worker->core().unanswered();
+  if (unanswered > 0) {
+    log(Level::kWarning, "stopped before the target had answered; the next start sends these again",
+        {{"pipeline", options_.name}, {"records", unanswered}});
+  }
   const Instant until = clock.now() + kGroupCommitTimeout;
   while (source_->commits_pending() > 0 && clock.now() < until) take_source_events(kPollInterval);
   report_progress(clock.now());

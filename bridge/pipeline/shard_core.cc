@@ -480,7 +480,8 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
     Partition& partition = at(update.slot);
     const Offset next = update.checkpoint.position.next;
     partition.durable = next;
-    partition.unsaved = partition.tracker.committable() != next;
+    partition.unsaved = partition.tracker.committable() != next ||
+                        update.checkpoint.group_committed != partition.group_committed;
     if (std::exchange(partition.start_unsaved, false)) --starts_unsaved_;
     if (partition.group_pending) {
       to_group.emplace_back(update.slot, *partition.group_pending);
@@ -497,6 +498,7 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
     return;
   }
   group_committing_ = true;
+  group_deadline_ = now + limits_.group_wait;
   for (const auto& [slot, offset] : to_group) at(slot).group_pending = offset;
   emit(GroupCommitCommand{std::move(to_group)});
 }
@@ -506,6 +508,8 @@ void ShardCore::group_committed(const std::vector<std::pair<SlotId, Offset>>& of
   for (const auto& [slot, offset] : offsets) {
     Partition& partition = at(slot);
     if (ok) {
+      // Saved, too: until then a reset to the offset that was confirmed before looks like ours.
+      if (partition.group_committed != offset && !finished()) partition.unsaved = true;
       partition.group_committed = offset;
       if (partition.group_pending == offset) partition.group_pending.reset();
     }
@@ -545,6 +549,7 @@ void ShardCore::refresh_group(Instant now) {
   }
   if (offsets.empty()) return;
   group_committing_ = true;
+  group_deadline_ = now + limits_.group_wait;
   emit(GroupCommitCommand{std::move(offsets)});
 }
 
@@ -561,9 +566,11 @@ void ShardCore::tick(Instant now) {
       const bool ask = !store_error_ || first_late || (!late && now >= next_commit_);
       if (ask && gather_commit()) return;
       if (store_error_ && !late && dirty()) return;
-      state_ = State::kStopped;
-      emit(StoppedCommand{});
-      return;
+      if (!group_committing_ || late || now >= group_deadline_) {
+        state_ = State::kStopped;
+        emit(StoppedCommand{});
+        return;
+      }
     }
   }
   if (failure_) say_failure(now);
@@ -591,7 +598,11 @@ Instant ShardCore::deadline() const {
       if (partition && partition->query_wanted) next = std::min(next, partition->query_not_before);
     }
   }
-  if (state_ == State::kStopping) next = std::min(next, stop_deadline_);
+  if (state_ == State::kStopping) {
+    next = std::min(next, stop_deadline_);
+    const bool for_the_group = group_committing_ && unanswered_ == 0 && !(store_error_ && dirty());
+    if (for_the_group) next = std::min(next, group_deadline_);
+  }
   return next;
 }
 
@@ -599,6 +610,7 @@ void ShardCore::stop(Instant now, Duration drain_timeout) {
   if (!alive()) return;
   state_ = State::kStopping;
   stop_deadline_ = now + drain_timeout;
+  emit(PurgeCommand{});  // what was not sent yet is not worth waiting for
 }
 
 void ShardCore::fail(Error error) {

@@ -32,6 +32,7 @@ struct ShardLimits {
   Duration checkpoint_interval = std::chrono::seconds(1);
   std::uint64_t checkpoint_records = 100'000;
   Duration group_refresh = std::chrono::hours(24);  // idle partitions are committed again
+  Duration group_wait = std::chrono::seconds(5);    // for the group's answer, when stopping
   Duration fail_drain = std::chrono::seconds(5);    // for answers, before a failure is said
   Duration retry_least = std::chrono::milliseconds(100);
   Duration retry_most = std::chrono::seconds(30);
@@ -274,6 +275,7 @@ class ShardCore {
   bool asked_late_ = false;  // the store failed, and was asked again at the stop's deadline
   std::vector<PositionUpdate> in_commit_;
   bool group_committing_ = false;
+  Instant group_deadline_;
   std::optional<Error> store_error_;
   std::optional<Error> failure_;  // failed, and not said yet
   std::optional<Instant> fail_deadline_;

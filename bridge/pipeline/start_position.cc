@@ -36,6 +36,7 @@ StartDecision decide_start(const std::optional<Checkpoint>& stored,
       // What the group holds is no longer in doubt. The next checkpoint must know it as ours even
       // where it was this checkpoint's position.
       if (group) {
+        start.save_now = group != stored->group_committed;
         start.group_committed = group;
         start.group_pending.reset();
       }

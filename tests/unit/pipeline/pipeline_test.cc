@@ -50,6 +50,10 @@ class PipelineTest : public testing::Test {
     for (const FakeRecord& record : log->records) out.push_back(record.id);
     return out;
   }
+  bool in_group(const TopicPartition& at) {
+    const std::lock_guard lock(world.mutex);
+    return here.group.contains(at);
+  }
   bool copied(const std::string& topic, std::int32_t partition) {
     return ids(here, topic, partition) == ids(there, topic, partition);
   }
@@ -197,7 +201,7 @@ TEST_F(PipelineTest, ATopicThatIsRecreatedWhileRunningIsAGap) {
   here.create("t-a", 1);
   produce("t-a", 0, 100);
   start();
-  wait_for([&] { return here.group.contains({"t-a", Partition{0}}); });
+  wait_for([&] { return in_group({"t-a", Partition{0}}); });
   here.create("t-a", 1);
   produce("t-a", 0, 20);
   pipeline->join();

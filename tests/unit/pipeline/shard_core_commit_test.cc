@@ -134,6 +134,41 @@ TEST_F(ShardCoreGroup, FollowsWhatIsDurable) {
   EXPECT_EQ(newest().group_pending, std::nullopt);
 }
 
+// An operator's reset to the offset that was confirmed before must not look like our own.
+TEST_F(ShardCoreGroup, AConfirmedOffsetIsSavedThoughNothingMoves) {
+  copy(0);
+  answer(1, true);
+  shard.step(seconds(1));
+  EXPECT_THAT(newest().group_committed, Optional(Offset{1}));
+  EXPECT_EQ(newest().group_pending, std::nullopt);
+  const std::size_t saved = shard.commits.size();
+  shard.step(seconds(5));
+  EXPECT_THAT(shard.commits, SizeIs(saved)) << "once is enough";
+  EXPECT_THAT(told(), ElementsAre(1));
+}
+
+TEST_F(ShardCoreGroup, AStopWaitsForTheAnswerAndSavesIt) {
+  copy(0);
+  shard.core.stop(shard.now, seconds(30));
+  shard.step(seconds(1));
+  EXPECT_EQ(shard.stopped, 0);
+  answer(1, true);
+  shard.step();
+  EXPECT_EQ(shard.stopped, 0);
+  shard.step();
+  EXPECT_EQ(shard.stopped, 1);
+  EXPECT_THAT(newest().group_committed, Optional(Offset{1}));
+}
+
+TEST_F(ShardCoreGroup, AStopDoesNotWaitForAnAnswerForEver) {
+  copy(0);
+  shard.core.stop(shard.now, seconds(30));
+  shard.step(seconds(1));
+  EXPECT_LE(shard.core.deadline(), shard.now + seconds(4));
+  shard.step(seconds(4));
+  EXPECT_EQ(shard.stopped, 1);
+}
+
 TEST_F(ShardCoreGroup, OneCommitAtATimeAndTheNextFollows) {
   copy(0);
   copy(1);
@@ -242,7 +277,10 @@ TEST(ShardCoreStop, DrainsThenSavesThenStops) {
   EXPECT_FALSE(shard.core.may_send());
   shard.step();
   EXPECT_EQ(shard.stopped, 0);
+  EXPECT_EQ(shard.purged, 1) << "what was not sent is read again";
   shard.core.delivered(entry, shard.now);
+  shard.step();
+  shard.core.group_committed({{kSlot, Offset{1}}}, true);
   shard.step();
   shard.step();
   EXPECT_EQ(shard.stopped, 1);

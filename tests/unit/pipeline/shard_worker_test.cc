@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "bridge/pipeline/dead_letter.h"
@@ -345,7 +346,11 @@ class ShardWorkerThread : public ShardWorkerTest {
 
 TEST_F(ShardWorkerThread, CopiesWhileOthersPostAndProduce) {
   make().post(partition());
-  std::thread thread([&] { worker->run(); });
+  std::atomic<bool> ended{false};
+  std::thread thread([&] {
+    worker->run();
+    ended = true;
+  });
   for (int i = 0; i < 200; ++i) {
     produce(fmt::format("v{}", i));
     if (i % 50 == 0) worker->post(SuspectMessage{0, "a hint"});
@@ -354,6 +359,7 @@ TEST_F(ShardWorkerThread, CopiesWhileOthersPostAndProduce) {
   }
   wait_for([&] { return worker->stats().delivered >= 200; });
   worker->post(StopMessage{seconds(5)});
+  wait_for([&] { return ended.load(); });  // nobody brings the group's answer
   thread.join();
   EXPECT_EQ(listener.stopped, 1);
   EXPECT_EQ(store.find({"pipe", "here-id", at})->position.next, Offset{200});
