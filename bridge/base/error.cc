@@ -35,7 +35,7 @@ constexpr std::array kTable{
     ErrorInfo{kAuthorization, "authorization", kRecord, "the cluster refuses the operation",
               "grant the right that the message names (drawbridge check lists them)"},
     ErrorInfo{kUnknownTopic, "unknown-topic", kPipeline, "the topic or partition does not exist",
-              "create it, or set create-topics"},
+              "check its name; on the target: create it, or set create-topics"},
     ErrorInfo{kTooLarge, "too-large", kRecord, "the record exceeds the target's max.message.bytes",
               "raise the topic's max.message.bytes, then restart the bridge, which reads it at the "
               "start"},

@@ -490,7 +490,8 @@ Result<std::unique_ptr<LmdbStore>> LmdbStore::open(const std::string& directory,
                   std::strerror(errno));
     }
     return fail(ErrorCode::kNotFound,
-                "there are no checkpoints in {}; they are made by the daemon's first start",
+                "there are no checkpoints in {}; the daemon's first start makes them (elsewhere? "
+                "set daemon.state-directory, or STATE_DIRECTORY as systemd does)",
                 directory);
   }
   if (options.create && mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {

@@ -177,3 +177,26 @@ def test_one_refused_timestamp_fails_alone(source, target, bridge, unique):
     letters = source.read(dead)[0]
     assert [r.value for r in letters] == [v for v, t in rows if t == ahead]
     assert all("bad-timestamp" in json.dumps([str(v) for _, v in r.headers]) for r in letters)
+
+
+def test_none_overtakes_a_record_that_is_refused(source, target, bridge, unique):
+    """Many requests wait behind the one that fails: what arrives first is never skipped over."""
+    topic, dead = source.create_topic(unique()), source.create_topic(unique("dead"))
+    target.create_topic(topic)
+    ahead = int(time.time() * 1000) + 2 * 3_600_000
+    bad = {300, 9_000, 9_001}
+    rows = [(b"%05d" % i + b"z" * 1_000, ahead if i in bad else NOW + i) for i in range(15_000)]
+    with source.raw() as producer:
+        for start in range(0, len(rows), 500):
+            producer.send(topic, 0, [(t, b"k", v, []) for v, t in rows[start:start + 500]])
+    bridge(configuration(source, target, {unique("p"): pipeline(
+        topic, create=False, on_error={"dead-letter": {"topic": dead, "cluster": "src"}})}
+    )).until_caught_up()
+    wanted = [v for i, (v, _) in enumerate(rows) if i not in bad]
+    number = {value: i for i, value in enumerate(wanted)}
+    seen = -1
+    for value in target.values(topic):
+        assert number[value] <= seen + 1, f"{number[value]} arrived before {seen + 1}"
+        seen = max(seen, number[value])
+    assert seen == len(wanted) - 1
+    assert source.values(dead) == [rows[i][0] for i in sorted(bad)]

@@ -43,6 +43,21 @@ def test_an_operators_reset_wins(source, target, bridge, unique):
     assert target.count(topic) == 13
 
 
+def test_the_same_reset_wins_every_time(source, target, bridge, unique):
+    """Also when it asks for an offset that was the group's before."""
+    topic, name = source.create_topic(unique()), unique("p")
+    source.produce(topic, [b"%d" % i for i in range(10)])
+    made = bridge(configuration(source, target, {name: pipeline(topic)}))
+    made.until_caught_up()
+    for count in (1, 2, 3):
+        source.consumer_groups("--group", f"drawbridge-{name}", "--topic", topic,
+                               "--reset-offsets", "--to-offset", "7", "--execute")
+        made.until_caught_up()
+        assert target.count(topic) == 10 + 3 * count
+        listed = json.loads(made.with_config("offsets list", "--format", "json").out)
+        assert json.dumps(listed).count("10") >= 2, listed  # next, and the group's
+
+
 def test_a_lost_group_offset_never_wins(source, target, bridge, unique):
     topic, name = source.create_topic(unique()), unique("p")
     source.produce(topic, [b"%d" % i for i in range(10)])

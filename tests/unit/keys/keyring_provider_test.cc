@@ -165,6 +165,15 @@ TEST_F(KeyringProviderTest, RotationTakesEffectWithinASecond) {
   EXPECT_TRUE(unwrap(*provider_, old, context_));
 }
 
+// Records of a new version may be there before the next look at the file.
+TEST_F(KeyringProviderTest, AVersionThatWasMadeJustNowIsKnownAtOnce) {
+  ASSERT_TRUE(rotate_key(path_, "orders", kNow));
+  auto other = open().value();
+  const WrappedKey fresh = wrap(*other).value();
+  ASSERT_EQ(fresh.kek, "orders:2");
+  EXPECT_TRUE(unwrap(*provider_, fresh, context_));
+}
+
 TEST_F(KeyringProviderTest, DisablingTakesEffectWithinASecondAndEnablingToo) {
   const WrappedKey old = wrap(*provider_).value();
   ASSERT_TRUE(rotate_key(path_, "orders", kNow));
