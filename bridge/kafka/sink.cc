@@ -45,6 +45,18 @@ Delivery undelivered(std::uint64_t cookie, Error error) {
   return delivery;
 }
 
+void add_header(rd_kafka_headers_t& headers, const Header& header) {
+  const Mutable bytes = to_mutable(header.value);
+  rd_kafka_header_add(&headers, header.name.data(), static_cast<ssize_t>(header.name.size()),
+                      bytes.data, static_cast<ssize_t>(bytes.size));
+}
+
+// Whether a header is the library's own, unchanged.
+bool is_view(const Header& header, const char* name, const void* value, std::size_t size) {
+  if (header.name.data() != name || header.value.has_value() != (value != nullptr)) return false;
+  return !header.value || (header.value->data() == value && header.value->size() == size);
+}
+
 std::string where(const Record& record) {
   return fmt::format("{} [{}] offset {} for {}", record.topic, record.partition.value,
                      record.offset.value, record.target_topic);
@@ -112,8 +124,10 @@ Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
   const std::uint64_t adapted_before = adapted_;
   DRAWBRIDGE_ASSIGN(parcel.headers, headers_of(record));
 
-  if (least_size(parcel) > record_limit_)
+  if (least_size(parcel) > record_limit_) {
+    adapted_ = adapted_before;
     return fail(make_error(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, where(record)));
+  }
 
   Lane& way = lane(*to, record.target_partition->value);
   bool taken = false;
@@ -279,7 +293,8 @@ Result<HeadersPtr> KafkaSink::headers_of(Record& record) {
   auto* message = static_cast<rd_kafka_message_t*>(record.headers.native());
   if (message == nullptr) return rebuilt_headers(record);
   if (!record.headers.untouched()) {
-    HeadersPtr edited = edited_headers(*message, record.headers);
+    HeadersPtr edited = record.headers.native_kept() ? extended_headers(*message, record.headers)
+                                                     : edited_headers(*message, record.headers);
     return edited ? Result<HeadersPtr>(std::move(edited)) : rebuilt_headers(record);
   }
   rd_kafka_headers_t* headers = nullptr;
@@ -293,13 +308,32 @@ Result<HeadersPtr> KafkaSink::headers_of(Record& record) {
   return HeadersPtr(record.headers.decoded() ? rd_kafka_headers_copy(headers) : headers);
 }
 
+// A copy of the message's own list with more behind it, as dead letters have; whole even where a
+// name holds a NUL. Null where more than that differs.
+HeadersPtr KafkaSink::extended_headers(rd_kafka_message_t& message, const Headers& wanted) {
+  const auto& all = wanted.all();
+  rd_kafka_headers_t* headers = nullptr;
+  if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return nullptr;
+  const std::size_t came = rd_kafka_header_cnt(headers);
+  if (all.size() < came) return nullptr;
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < came; ++i) {
+    rd_kafka_header_get_all(headers, i, &name, &value, &size);
+    if (!is_view(all[i], name, value, size)) return nullptr;
+  }
+  HeadersPtr extended(rd_kafka_headers_copy(headers));
+  for (std::size_t i = came; i < all.size(); ++i) add_header(*extended, all[i]);
+  return extended;
+}
+
 // The message's own list with another value for its last header, which is what re-keying does to
 // most records; null where more than that differs. Cheaper than a list made anew.
 HeadersPtr KafkaSink::edited_headers(rd_kafka_message_t& message, const Headers& wanted) {
   const auto& all = wanted.all();
   rd_kafka_headers_t* headers = nullptr;
-  if (all.empty() || wanted.native_kept() ||
-      rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+  if (all.empty() || rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
       rd_kafka_header_cnt(headers) != all.size())
     return nullptr;
   const Header& last = all.back();
@@ -308,9 +342,7 @@ HeadersPtr KafkaSink::edited_headers(rd_kafka_message_t& message, const Headers&
   std::size_t size = 0;
   for (std::size_t i = 0; i + 1 < all.size(); ++i) {
     rd_kafka_header_get_all(headers, i, &name, &value, &size);
-    const Mutable same = to_mutable(all[i].value);
-    if (name != all[i].name.data() || value != same.data || size != same.size || last.name == name)
-      return nullptr;
+    if (!is_view(all[i], name, value, size) || last.name == name) return nullptr;
   }
   // Found by its name only where that is whole (no NUL in it).
   const std::string last_name(last.name);
@@ -324,8 +356,7 @@ HeadersPtr KafkaSink::edited_headers(rd_kafka_message_t& message, const Headers&
     return nullptr;  // a view of what would be removed
   rd_kafka_message_detach_headers(&message, &headers);
   rd_kafka_header_remove(headers, last_name.c_str());
-  rd_kafka_header_add(headers, last_name.data(), static_cast<ssize_t>(last_name.size()), bytes.data,
-                      static_cast<ssize_t>(bytes.size));
+  add_header(*headers, {last_name, last.value});
   return HeadersPtr(headers);
 }
 
@@ -344,11 +375,7 @@ Result<HeadersPtr> KafkaSink::rebuilt_headers(const Record& record) {
   const auto& all = record.headers.all();
   if (all.empty()) return HeadersPtr();
   HeadersPtr headers(rd_kafka_headers_new(all.size()));
-  for (const auto& [name, value] : all) {
-    const Mutable bytes = to_mutable(value);
-    rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()), bytes.data,
-                        static_cast<ssize_t>(bytes.size));
-  }
+  for (const Header& header : all) add_header(*headers, header);
   return headers;
 }
 

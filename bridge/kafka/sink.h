@@ -86,6 +86,7 @@ class KafkaSink final : public Sink, private ClientListener {
   static void take_back(Lane& lane, std::vector<Delivery>& out);
   [[nodiscard]] std::size_t least_size(const Parcel& parcel) const;
   Result<HeadersPtr> headers_of(Record& record);
+  static HeadersPtr extended_headers(rd_kafka_message_t& message, const Headers& wanted);
   static HeadersPtr edited_headers(rd_kafka_message_t& message, const Headers& wanted);
   Result<HeadersPtr> rebuilt_headers(const Record& record);
   Result<void> unsendable(const Record& record, std::string_view why);

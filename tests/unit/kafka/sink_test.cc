@@ -405,6 +405,41 @@ TEST_F(SinkTest, PassesOnHeaderNamesWithANulButDoesNotRebuildThem) {
               ElementsAre(Pair("a", "1"), Pair("a", std::nullopt), Pair("more", "x")));
 }
 
+// A dead letter has the headers that came, and its own behind them.
+TEST_F(SinkTest, AppendsToKeptHeadersWithANul) {
+  const std::string from = make_topic(1);
+  const std::string to = make_topic(1);
+  std::vector<Record> records(1);
+  records[0].timestamp_ms = 1;
+  records[0].headers.append(std::string_view("a\0b", 3), std::nullopt);
+  records[0].headers.append("c", as_bytes(""));
+  produce(from, records);
+  Batch batch;
+  read_all(from, batch, 1);
+  aim(batch, to);
+  Record& record = batch.records[0];
+  record.headers.restore();
+  record.headers.keep_native();
+  record.headers.append("more", as_bytes("x"));
+  auto sink = make_sink(waker_);
+  std::vector<Delivery> deliveries;
+  ASSERT_EQ(must(sink->send(record, 0)), SendStatus::kAccepted);
+  wait_deliveries(*sink, waker_, deliveries, 1);
+  EXPECT_EQ(sink->adapted(), 0U);
+  EXPECT_EQ(record.headers.all().size(), 3U);
+  Batch copy;
+  auto first_source = std::move(source_);
+  read_all(to, copy, 1);
+  EXPECT_THAT(keep(copy.records[0]).headers,
+              ElementsAre(Pair("a", std::nullopt), Pair("c", ""), Pair("more", "x")));
+  rd_kafka_headers_t* headers = nullptr;
+  rd_kafka_message_headers(static_cast<rd_kafka_message_t*>(copy.records[0].native), &headers);
+  ASSERT_NE(headers, nullptr);
+  EXPECT_FALSE(names_are_whole(*headers)) << "the name was cut on its way";
+  copy.clear();
+  source_ = std::move(first_source);
+}
+
 TEST_F(SinkTest, NamesWithoutANulAreFoundWhole) {
   const auto check = [](const std::vector<std::string>& names) {
     rd_kafka_headers_t* headers = rd_kafka_headers_new(4);
