@@ -147,7 +147,7 @@ ClientConfig producer_settings(const ClusterOptions& cluster, const Properties& 
 ClientConfig admin_settings(const ClusterOptions& cluster, const Properties& properties) {
   ClientConfig config;
   config.role = Role::kProducer;
-  config.name = fmt::format("target {}", cluster.name);
+  config.name = fmt::format("cluster {}", cluster.name);
   config.user = merged(cluster, properties);
   config.defaults = common_defaults();
   config.owned = {{"allow.auto.create.topics", "false"}};

@@ -31,8 +31,8 @@ def target():
 
 @pytest.fixture(scope="session")
 def secure():
-    """Kafka 4.1 with TLS and SCRAM-SHA-512 beside its plain listener."""
-    # 3.9: librdkafka before 2.6.1 cannot authenticate with SCRAM to Kafka 4.0 and later.
+    """Kafka 3.9 with TLS and SCRAM-SHA-512 beside its plain listener."""
+    # Librdkafka before 2.6.1 cannot authenticate with SCRAM to Kafka 4.0 and later.
     yield from _run_broker("3.9", "secure", tls=True)
 
 
