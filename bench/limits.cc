@@ -29,8 +29,8 @@ namespace {
 constexpr std::size_t kBatch = 500;  // as the bridge's worker takes them
 constexpr auto kSampling = std::chrono::milliseconds(10);
 // What the bridge holds in flight, all shards together, and what it counts for a record.
-constexpr std::int64_t kInFlightBytes = 48 << 20;
-constexpr std::int64_t kInFlightRecords = 100'000;
+const auto kInFlightBytes = static_cast<std::int64_t>(PipelineOptions().max_in_flight_bytes);
+const auto kInFlightRecords = static_cast<std::int64_t>(PipelineOptions().max_in_flight_records);
 constexpr std::int64_t kRecordOverhead = 768;
 
 ClusterOptions cluster(const Flags& flags) {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <chrono>
 #include <functional>
+#include <span>
 #include <utility>
 
 #include "bridge/base/log.h"
@@ -15,9 +16,8 @@ namespace drawbridge::kafka {
 namespace {
 
 constexpr Duration kLogInterval = std::chrono::seconds(10);
-constexpr std::size_t kRecordFraming = 32;       // what the library counts for a record, about
-constexpr std::size_t kMostRecordOverhead = 36;  // its RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD
-constexpr std::size_t kUnbatchedWindow = 5;      // requests of a partition, of one record each
+constexpr std::size_t kRecordOverhead = 36;  // the library's RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD
+constexpr std::size_t kUnbatchedWindow = 5;  // requests of a partition, of one record each
 constexpr Duration kLeastWindow = std::chrono::milliseconds(1);
 
 Instant now() { return SystemClock().now(); }
@@ -51,10 +51,19 @@ void add_header(rd_kafka_headers_t& headers, const Header& header) {
                       bytes.data, static_cast<ssize_t>(bytes.size));
 }
 
-// Whether a header is the library's own, unchanged.
-bool is_view(const Header& header, const char* name, const void* value, std::size_t size) {
-  if (header.name.data() != name || header.value.has_value() != (value != nullptr)) return false;
-  return !header.value || (header.value->data() == value && header.value->size() == size);
+// Whether the first `count` headers are the library's own, unchanged.
+bool begins_with(std::span<const Header> headers, const rd_kafka_headers_t& own,
+                 std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const char* name = nullptr;
+    const void* value = nullptr;
+    std::size_t size = 0;
+    rd_kafka_header_get_all(&own, i, &name, &value, &size);
+    const auto& [same_name, same] = headers[i];
+    if (same_name.data() != name || same.has_value() != (value != nullptr)) return false;
+    if (same && (same->data() != value || same->size() != size)) return false;
+  }
+  return true;
 }
 
 std::string where(const Record& record) {
@@ -75,7 +84,7 @@ Result<std::unique_ptr<Sink>> KafkaSink::make(const ClusterOptions& cluster,
   const Client& client = *sink->client_;
   sink->record_limit_ = static_cast<std::size_t>(client.number("message.max.bytes"));
   sink->request_limit_ = static_cast<std::size_t>(
-      0.9 * std::min(client.number("batch.size"), client.number("message.max.bytes")));
+      0.9 * std::min(client.number("batch.size"), static_cast<double>(sink->record_limit_)));
   sink->request_window_ = std::max(
       kLeastWindow, std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(
                         0.75 * client.number("linger.ms"))));
@@ -104,7 +113,7 @@ KafkaSink::~KafkaSink() {
 }
 
 std::size_t KafkaSink::Parcel::bytes() const {
-  return (key ? key->size() : 0) + (value ? value->size() : 0) + kRecordFraming;
+  return (key ? key->size() : 0) + (value ? value->size() : 0) + kRecordOverhead;
 }
 
 Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
@@ -150,8 +159,7 @@ Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
 // What the record takes at least by the library's count, which refuses what is too large only when
 // it is handed over, when others have been accepted behind it.
 std::size_t KafkaSink::least_size(const Parcel& parcel) const {
-  std::size_t size = (parcel.key ? parcel.key->size() : 0) +
-                     (parcel.value ? parcel.value->size() : 0) + kMostRecordOverhead;
+  std::size_t size = parcel.bytes();
   if (!parcel.headers || size < record_limit_ / 2) return size;
   const char* name = nullptr;
   const void* value = nullptr;
@@ -315,14 +323,7 @@ HeadersPtr KafkaSink::extended_headers(rd_kafka_message_t& message, const Header
   rd_kafka_headers_t* headers = nullptr;
   if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return nullptr;
   const std::size_t came = rd_kafka_header_cnt(headers);
-  if (all.size() < came) return nullptr;
-  const char* name = nullptr;
-  const void* value = nullptr;
-  std::size_t size = 0;
-  for (std::size_t i = 0; i < came; ++i) {
-    rd_kafka_header_get_all(headers, i, &name, &value, &size);
-    if (!is_view(all[i], name, value, size)) return nullptr;
-  }
+  if (all.size() < came || !begins_with(all, *headers, came)) return nullptr;
   HeadersPtr extended(rd_kafka_headers_copy(headers));
   for (std::size_t i = came; i < all.size(); ++i) add_header(*extended, all[i]);
   return extended;
@@ -337,13 +338,12 @@ HeadersPtr KafkaSink::edited_headers(rd_kafka_message_t& message, const Headers&
       rd_kafka_header_cnt(headers) != all.size())
     return nullptr;
   const Header& last = all.back();
-  const char* name = nullptr;
+  const std::span before_last(all.data(), all.size() - 1);
+  if (!begins_with(before_last, *headers, before_last.size()) ||
+      std::ranges::find(before_last, last.name, &Header::name) != before_last.end())
+    return nullptr;
   const void* value = nullptr;
   std::size_t size = 0;
-  for (std::size_t i = 0; i + 1 < all.size(); ++i) {
-    rd_kafka_header_get_all(headers, i, &name, &value, &size);
-    if (!is_view(all[i], name, value, size) || last.name == name) return nullptr;
-  }
   // Found by its name only where that is whole (no NUL in it).
   const std::string last_name(last.name);
   if (rd_kafka_header_get_last(headers, last_name.c_str(), &value, &size) !=

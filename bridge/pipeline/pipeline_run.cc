@@ -273,6 +273,7 @@ Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& adde
 }
 
 Result<void> Pipeline::Run::start_workers(std::vector<AddPartitionMessage> added) {
+  sink_ = sink_options();
   for (std::uint32_t i = 0; i < shards_.size(); ++i) {
     Shard& shard = shards_[i];
     shard.keys = std::make_unique<ShardKeys>(pipeline_.deps_.keys, *shard.waker, options_.dataset);
@@ -282,12 +283,11 @@ Result<void> Pipeline::Run::start_workers(std::vector<AddPartitionMessage> added
     if (dead_letter_target_ != nullptr && options_.dead_letter->seal) {
       DRAWBRIDGE_ASSIGN(seal, pipeline_.deps_.make_seal(*options_.dead_letter->seal, *shard.keys));
     }
-    shard.sink = sink_options();
     shard.worker = std::make_unique<ShardWorker>(
         ShardDependencies{options_, i, cluster_id_, *source_, *target_, dead_letter_target_,
                           pipeline_.deps_.store, pipeline_.deps_.clock, *shard.waker, *this,
                           std::move(chain), std::move(seal)},
-        shard.sink);
+        sink_);
   }
   for (AddPartitionMessage& message : added) {
     const std::uint32_t shard = find(message.at)->shard;
@@ -316,11 +316,9 @@ SinkOptions Pipeline::Run::sink_options() const {
 
 void Pipeline::Run::update_sinks() {
   const SinkOptions wanted = sink_options();
-  for (Shard& shard : shards_) {
-    if (wanted == shard.sink) continue;
-    shard.sink = wanted;
-    shard.worker->post(SinkMessage{wanted});
-  }
+  if (wanted == sink_) return;
+  sink_ = wanted;
+  for (Shard& shard : shards_) shard.worker->post(SinkMessage{sink_});
 }
 
 // ---- looking after --------------------------------------------------------------------------

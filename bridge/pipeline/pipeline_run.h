@@ -44,7 +44,6 @@ class Pipeline::Run final : private ShardListener {
     std::unique_ptr<KeyService> keys;
     std::unique_ptr<ShardWorker> worker;
     std::thread thread;
-    SinkOptions sink;
     bool stopped = false;    // guarded by mutex_
     bool caught_up = false;  // guarded by mutex_
   };
@@ -90,6 +89,7 @@ class Pipeline::Run final : private ShardListener {
   std::map<std::string, KnownTopic> topics_;
   std::vector<TopicPartition> by_slot_;
   std::atomic<std::size_t> partition_count_{0};
+  SinkOptions sink_;  // what every shard's sink was last made with
   bool running_ = false;
   std::uint64_t reported_ = 0;
   Instant reported_at_;

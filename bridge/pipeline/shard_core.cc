@@ -497,10 +497,14 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
     }
     return;
   }
+  for (const auto& [slot, offset] : to_group) at(slot).group_pending = offset;
+  tell_group(std::move(to_group), now);
+}
+
+void ShardCore::tell_group(std::vector<std::pair<SlotId, Offset>> offsets, Instant now) {
   group_committing_ = true;
   group_deadline_ = now + limits_.group_wait;
-  for (const auto& [slot, offset] : to_group) at(slot).group_pending = offset;
-  emit(GroupCommitCommand{std::move(to_group)});
+  emit(GroupCommitCommand{std::move(offsets)});
 }
 
 void ShardCore::group_committed(const std::vector<std::pair<SlotId, Offset>>& offsets, bool ok) {
@@ -547,10 +551,7 @@ void ShardCore::refresh_group(Instant now) {
         partition.group_pending ? partition.group_pending : partition.group_committed;
     if (newest) offsets.emplace_back(slot, *newest);
   }
-  if (offsets.empty()) return;
-  group_committing_ = true;
-  group_deadline_ = now + limits_.group_wait;
-  emit(GroupCommitCommand{std::move(offsets)});
+  if (!offsets.empty()) tell_group(std::move(offsets), now);
 }
 
 // ---- life -----------------------------------------------------------------------------------

@@ -233,6 +233,7 @@ class ShardCore {
   bool gather_commit();
   void say_failure(Instant now);
   void refresh_group(Instant now);
+  void tell_group(std::vector<std::pair<SlotId, Offset>> offsets, Instant now);
   Partition& at(SlotId slot) { return *partitions_[slot]; }
   [[nodiscard]] const Partition& at(SlotId slot) const { return *partitions_[slot]; }
   void emit(Command command) { commands_.push_back(std::move(command)); }

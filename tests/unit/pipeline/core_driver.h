@@ -98,6 +98,13 @@ class Shard {
   ShardCore::Admission admit(std::int64_t offset, SlotId slot = kSlot) {
     return core.admit(slot, Offset{offset}, core.era(), now);
   }
+  // The source says that the position is not in the log, which turns out to be `low` to `high`.
+  void out_of_range(std::int64_t low, std::int64_t high) {
+    core.out_of_range(kSlot, core.era());
+    step();
+    core.range(kSlot, Offset{low}, Offset{high});
+    step();
+  }
   void end(std::int64_t offset) { core.end_of_partition(kSlot, Offset{offset}, core.era(), now); }
   void refuse(EntryId entry) {
     core.undelivered(entry, Error{ErrorCode::kTooLarge, "too large"}, now);

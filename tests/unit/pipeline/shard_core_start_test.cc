@@ -116,11 +116,8 @@ TEST(ShardCoreStart, ALogThatEndsBeforeThePositionIsAGap) {
   Shard shard;
   shard.core.add(kSlot, with_witness(100, 99), shard.now);
   shard.step();
-  shard.core.out_of_range(kSlot, shard.core.era());
-  shard.step();
+  shard.out_of_range(0, 40);
   ASSERT_THAT(shard.queried, ElementsAre(kSlot));
-  shard.core.range(kSlot, Offset{0}, Offset{40});
-  shard.step();
   ASSERT_THAT(shard.failures, SizeIs(1));
   EXPECT_EQ(shard.failures[0].message,
             "the log ends at offset 40, before the checkpoint at 100: the topic was truncated, or "
@@ -131,10 +128,7 @@ TEST(ShardCoreStart, AnEmptyLogBeforeThePositionHasNothingUnread) {
   Shard shard;
   shard.core.add(kSlot, with_witness(100, 99), shard.now);
   shard.step();
-  shard.core.out_of_range(kSlot, shard.core.era());
-  shard.step();
-  shard.core.range(kSlot, Offset{0}, Offset{0});
-  shard.step();
+  shard.out_of_range(0, 0);
   ASSERT_THAT(shard.failures, SizeIs(1));
   EXPECT_THAT(shard.failures[0].message, HasSubstr("recreated; the present log is empty"));
 }
@@ -153,10 +147,7 @@ TEST(ShardCoreStart, ALogThatStartsAfterThePositionIsAGap) {
   Shard shard;
   shard.core.add(kSlot, with_witness(100, 99), shard.now);
   shard.step();
-  shard.core.out_of_range(kSlot, shard.core.era());
-  shard.step();
-  shard.core.range(kSlot, Offset{150}, Offset{400});
-  shard.step();
+  shard.out_of_range(150, 400);
   ASSERT_THAT(shard.failures, SizeIs(1));
   EXPECT_EQ(shard.failures[0].message,
             "offsets 100 to 149 are gone: the log starts at 150 now, after the checkpoint at 100 "
@@ -167,10 +158,7 @@ TEST(ShardCoreStart, AWitnessThatAgedOutIsSaidOnceAndTheCopyGoesOn) {
   Shard shard;
   shard.core.add(kSlot, with_witness(100, 99), shard.now);
   shard.step();
-  shard.core.out_of_range(kSlot, shard.core.era());
-  shard.step();
-  shard.core.range(kSlot, Offset{100}, Offset{400});
-  shard.step();
+  shard.out_of_range(100, 400);
   EXPECT_THAT(shard.assigned, ElementsAre(99, 100));
   ASSERT_THAT(shard.notices, SizeIs(1));
   EXPECT_EQ(shard.notices[0].level, Level::kWarning);
@@ -242,10 +230,7 @@ TEST(ShardCoreStart, AFreshPartitionWhoseLogStartsLaterIsNoGap) {
   shard.core.add(kSlot, start, shard.now);
   shard.step();
   EXPECT_THAT(shard.assigned, ElementsAre(0));
-  shard.core.out_of_range(kSlot, shard.core.era());
-  shard.step();
-  shard.core.range(kSlot, Offset{1000}, Offset{1500});
-  shard.step();
+  shard.out_of_range(1000, 1500);
   EXPECT_THAT(shard.assigned, ElementsAre(0, 1000));
   EXPECT_THAT(shard.notices, IsEmpty());
   EXPECT_THAT(shard.failures, IsEmpty());
