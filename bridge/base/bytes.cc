@@ -18,16 +18,6 @@ int hex_value(char c) {
 }
 
 template <typename T>
-bool read_big_endian(ByteView& rest, T& out) {
-  if (rest.size() < sizeof(T)) return false;
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) value = value << 8 | rest[i];
-  out = static_cast<T>(value);
-  rest = rest.subspan(sizeof(T));
-  return true;
-}
-
-template <typename T>
 void write_big_endian(Bytes& out, T value) {
   for (std::size_t i = sizeof(T); i-- > 0;) {
     out.push_back(static_cast<std::uint8_t>(static_cast<std::uint64_t>(value) >> (8 * i)));
@@ -103,18 +93,6 @@ Result<Bytes> from_base64(std::string_view text) {
     }
   }
   return bytes;
-}
-
-bool ByteReader::u8(std::uint8_t& out) { return read_big_endian(rest_, out); }
-bool ByteReader::u16(std::uint16_t& out) { return read_big_endian(rest_, out); }
-bool ByteReader::u32(std::uint32_t& out) { return read_big_endian(rest_, out); }
-bool ByteReader::u64(std::uint64_t& out) { return read_big_endian(rest_, out); }
-
-bool ByteReader::take(std::size_t count, ByteView& out) {
-  if (rest_.size() < count) return false;
-  out = rest_.first(count);
-  rest_ = rest_.subspan(count);
-  return true;
 }
 
 void ByteWriter::u8(std::uint8_t value) { out_.push_back(value); }

@@ -34,15 +34,30 @@ class ByteReader {
  public:
   explicit ByteReader(ByteView bytes) : rest_(bytes) {}
 
-  [[nodiscard]] bool u8(std::uint8_t& out);
-  [[nodiscard]] bool u16(std::uint16_t& out);
-  [[nodiscard]] bool u32(std::uint32_t& out);
-  [[nodiscard]] bool u64(std::uint64_t& out);
-  [[nodiscard]] bool take(std::size_t count, ByteView& out);
+  [[nodiscard]] bool u8(std::uint8_t& out) { return read(out); }
+  [[nodiscard]] bool u16(std::uint16_t& out) { return read(out); }
+  [[nodiscard]] bool u32(std::uint32_t& out) { return read(out); }
+  [[nodiscard]] bool u64(std::uint64_t& out) { return read(out); }
+  [[nodiscard]] bool take(std::size_t count, ByteView& out) {
+    if (rest_.size() < count) return false;
+    out = rest_.first(count);
+    rest_ = rest_.subspan(count);
+    return true;
+  }
   [[nodiscard]] ByteView rest() const { return rest_; }
   [[nodiscard]] bool done() const { return rest_.empty(); }
 
  private:
+  template <typename T>
+  bool read(T& out) {
+    ByteView bytes;
+    if (!take(sizeof(T), bytes)) return false;
+    std::uint64_t value = 0;
+    for (const std::uint8_t byte : bytes) value = value << 8 | byte;
+    out = static_cast<T>(value);
+    return true;
+  }
+
   ByteView rest_;
 };
 

@@ -117,14 +117,19 @@ Result<EnvelopeView> parse_tombstone(ByteView header) {
   return parse(header, Place::kTombstoneHeader);
 }
 
-Result<WrappedKeys> wrapped_keys_of(const EnvelopeView& view, const Headers& headers) {
-  if (!view.has_inline_keys()) return find_wrapped_keys(headers);
+Result<ByteView> key_block_of(const EnvelopeView& view, const Headers& headers) {
+  if (!view.has_inline_keys()) return find_key_block(headers);
   if (headers.count(format::kKeysHeader) != 0) {
     return fail(ErrorCode::kEnvelopeMalformed,
                 "wrapped keys in the value and in a {} header: one place only",
                 format::kKeysHeader);
   }
-  return parse_wrapped_keys(view.inline_keys);
+  return view.inline_keys;
+}
+
+Result<WrappedKeys> wrapped_keys_of(const EnvelopeView& view, const Headers& headers) {
+  DRAWBRIDGE_ASSIGN(const ByteView block, key_block_of(view, headers));
+  return parse_wrapped_keys(block);
 }
 
 Result<EnvelopeView> find_tombstone(const Headers& headers) {

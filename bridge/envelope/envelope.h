@@ -49,8 +49,11 @@ Result<EnvelopeView> parse_envelope(ByteView value);
 // The same for the value of a `drawbridge-tombstone` header.
 Result<EnvelopeView> parse_tombstone(ByteView header);
 
-// The wrapped keys of a record, wherever the envelope says that they ride. Errors as
-// find_wrapped_keys(); kEnvelopeMalformed when they ride inline and a header is there too.
+// The encoded block of a record's wrapped keys, wherever the envelope says that they ride; not
+// looked into. Errors as find_key_block(); kEnvelopeMalformed when they ride inline and a header is
+// there too.
+Result<ByteView> key_block_of(const EnvelopeView& view, const Headers& headers);
+// The same, parsed. Errors as parse_wrapped_keys(), too.
 Result<WrappedKeys> wrapped_keys_of(const EnvelopeView& view, const Headers& headers);
 
 // The record's one tombstone header, parsed. Errors as parse_tombstone(); kEnvelopeMissing when

@@ -122,7 +122,7 @@ Result<Bytes> encode_wrapped_keys(std::span<const WrappedKeyView> entries) {
   return block;
 }
 
-Result<WrappedKeys> find_wrapped_keys(const Headers& headers) {
+Result<ByteView> find_key_block(const Headers& headers) {
   const Header* found = nullptr;
   for (const Header& header : headers.all()) {
     if (header.name != format::kKeysHeader) continue;
@@ -135,7 +135,12 @@ Result<WrappedKeys> find_wrapped_keys(const Headers& headers) {
     return fail(ErrorCode::kEnvelopeMalformed, "the {} header is {}", format::kKeysHeader,
                 found == nullptr ? "missing" : "null");
   }
-  return parse_wrapped_keys(*found->value);
+  return *found->value;
+}
+
+Result<WrappedKeys> find_wrapped_keys(const Headers& headers) {
+  DRAWBRIDGE_ASSIGN(const ByteView block, find_key_block(headers));
+  return parse_wrapped_keys(block);
 }
 
 }  // namespace drawbridge

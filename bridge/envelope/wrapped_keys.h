@@ -50,8 +50,10 @@ Result<WrappedKeys> take_wrapped_keys(ByteReader& reader);
 // The block for `entries`, given in any order. Errors: kInvalid, limits or a domain given twice.
 Result<Bytes> encode_wrapped_keys(std::span<const WrappedKeyView> entries);
 
-// The record's one wrapped-keys header, parsed. Errors as parse_wrapped_keys();
-// kEnvelopeMalformed also when the header is absent, null or there more than once.
+// The value of the record's one wrapped-keys header: an encoded block, not looked into.
+// Errors: kEnvelopeMalformed, the header is absent, null or there more than once.
+Result<ByteView> find_key_block(const Headers& headers);
+// The same, parsed. Errors as parse_wrapped_keys(), too.
 Result<WrappedKeys> find_wrapped_keys(const Headers& headers);
 
 }  // namespace drawbridge

@@ -24,7 +24,7 @@ std::size_t OpeningKeys::Hash::operator()(const Key& key) const {
 }
 
 std::size_t OpeningKeys::Hash::operator()(const SealedRecord& record) const {
-  return hash_of(record.keys.encoded(), record.envelope.key_id);
+  return hash_of(record.key_block, record.envelope.key_id);
 }
 
 bool OpeningKeys::Same::operator()(const Key& a, const Key& b) const {
@@ -33,7 +33,7 @@ bool OpeningKeys::Same::operator()(const Key& a, const Key& b) const {
 
 bool OpeningKeys::Same::operator()(const Key& key, const SealedRecord& record) const {
   const EnvelopeView& envelope = record.envelope;
-  return equal(key.block, record.keys.encoded()) && key.id == envelope.key_id &&
+  return equal(key.block, record.key_block) && key.id == envelope.key_id &&
          key.suite == envelope.suite && same_bytes(key.salt, envelope.salt);
 }
 
@@ -52,7 +52,9 @@ OpeningKeys::Lookup OpeningKeys::find(const SealedRecord& record, Instant now) {
 }
 
 OpeningKeys::Lookup OpeningKeys::ask(const SealedRecord& record, Entry* known, Instant now) {
-  const WrappedKeyView* wrapped = record.keys.find(cache_->domain());
+  auto keys = parse_wrapped_keys(record.key_block);
+  if (!keys) return Outcome::from(std::move(keys).error());
+  const WrappedKeyView* wrapped = keys->find(cache_->domain());
   if (wrapped == nullptr) {
     return Outcome::from({kEnvelopeForeign, fmt::format("no key in the envelope is wrapped for "
                                                         "domain `{}`",
@@ -93,7 +95,7 @@ OpeningKeys::Lookup OpeningKeys::enter(const SealedRecord& record, const KeyCach
   }
   std::optional<Bytes> salt;
   if (envelope.salt) salt.emplace(envelope.salt->begin(), envelope.salt->end());
-  const ByteView block = record.keys.encoded();
+  const ByteView block = record.key_block;
   return &entries_.insert(
       {Bytes(block.begin(), block.end()), envelope.key_id, envelope.suite, std::move(salt)},
       {std::move(*key), dek, now + limits_.recheck, false, {}});

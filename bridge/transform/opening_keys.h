@@ -2,8 +2,9 @@
 //
 // In front of the daemon's KeyCache, which holds bare DEKs under a lock: here stand the derived
 // keys with their cipher contexts. An entry is found by everything that made it: the encoded block
-// of wrapped keys, key id, suite and salt; scope and domain are this object's own, so a hit under
-// another wrap context cannot be. Bounded; the least recently used goes first.
+// of wrapped keys (so that only an unknown one is parsed), key id, suite and salt; scope and domain
+// are this object's own, so a hit under another wrap context cannot be. Bounded; the least recently
+// used goes first.
 //
 // An entry lives no longer than the KeyCache's key: it is dropped as soon as the cache has let the
 // key go, and asked for again every `recheck`, so that a key whose life is over in the cache, or a
@@ -50,8 +51,9 @@ class OpeningKeys {
 
   // The key of a record whose scope has been matched (match_scope()). Valid until the next call.
   // An Outcome is never kKeep: kWait (no answer yet, or the store cannot be used) or kFail
-  // (kEnvelopeForeign: no key for this domain, or a KEK that is not allowed; kEnvelopeTampered: it
-  // does not unwrap in this context, or is not the key that the envelope commits to; kKeyNotFound).
+  // (as parse_wrapped_keys(); kEnvelopeForeign: no key for this domain, or a KEK that is not
+  // allowed; kEnvelopeTampered: it does not unwrap in this context, or is not the key that the
+  // envelope commits to; kKeyNotFound).
   Lookup find(const SealedRecord& record, Instant now);
 
   [[nodiscard]] const Scope& scope() const { return scope_; }

@@ -21,9 +21,12 @@ class Guard final : public Transform {
     if (!formats_.native) {
       return Outcome::from({kEnvelopeUnexpected, "only values in clear are accepted here"});
     }
-    SealedRecord ignored;
-    auto read = read_sealed(record, tombstones_, ignored);
-    return read ? Outcome::keep() : Outcome::from(std::move(read).error());
+    SealedRecord sealed;
+    auto read = read_sealed(record, tombstones_, sealed);
+    if (!read) return Outcome::from(std::move(read).error());
+    if (!*read) return Outcome::keep();
+    auto keys = parse_wrapped_keys(sealed.key_block);
+    return keys ? Outcome::keep() : Outcome::from(std::move(keys).error());
   }
 
  private:

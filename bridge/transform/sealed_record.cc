@@ -38,7 +38,7 @@ Result<bool> read_sealed(const Record& record, Tombstones tombstones, SealedReco
     }
     DRAWBRIDGE_ASSIGN(out.envelope, find_tombstone(record.headers));
   }
-  DRAWBRIDGE_ASSIGN(out.keys, wrapped_keys_of(out.envelope, record.headers));
+  DRAWBRIDGE_ASSIGN(out.key_block, key_block_of(out.envelope, record.headers));
   return true;
 }
 

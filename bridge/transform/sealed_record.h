@@ -26,11 +26,13 @@ Result<Tombstones> parse_tombstones(std::string_view name);
 // Views into the record. What it says is the writer's claim until an OpeningKey has verified it.
 struct SealedRecord {
   EnvelopeView envelope;
-  WrappedKeys keys;
+  // The encoded block of wrapped keys, not looked into: most records bring one that is known.
+  ByteView key_block;
 };
 
 // Fills `out`; false: a bare null value that passes, which has no envelope. A tombstone header is
-// looked at whatever the policy. (A parameter, since it is large and every record comes by here.)
+// looked at whatever the policy. The wrapped keys are found, not parsed. (A parameter, since it is
+// large and every record comes by here.)
 // Errors: kEnvelopeMissing, kEnvelopeMalformed, kEnvelopeUnsupported.
 Result<bool> read_sealed(const Record& record, Tombstones tombstones, SealedRecord& out);
 

@@ -19,9 +19,7 @@ struct Sealed {
   Bytes value;
   Bytes block;
 
-  [[nodiscard]] SealedRecord view() const {
-    return {parse_envelope(value).value(), parse_wrapped_keys(block).value()};
-  }
+  [[nodiscard]] SealedRecord view() const { return {parse_envelope(value).value(), block}; }
 };
 
 class OpeningKeysTest : public testing::Test {
@@ -123,12 +121,12 @@ TEST_F(OpeningKeysTest, a_wrapped_key_of_another_envelope_is_refused) {
   const Sealed one = seal();
   const Sealed other = seal();
   // The store binds the key id in the context.
-  EXPECT_EQ(refused({one.view().envelope, other.view().keys}).error().code, kEnvelopeTampered);
+  EXPECT_EQ(refused({one.view().envelope, other.view().key_block}).error().code, kEnvelopeTampered);
   // Where it does not, the commitment does.
   dc_->ignore_context = true;
   const Sealed third = seal();
   const Sealed fourth = seal();
-  const Outcome outcome = refused({third.view().envelope, fourth.view().keys});
+  const Outcome outcome = refused({third.view().envelope, fourth.view().key_block});
   EXPECT_EQ(outcome.kind(), Outcome::Kind::kFail);
   EXPECT_EQ(outcome.error().code, kEnvelopeTampered);
   EXPECT_NE(outcome.error().message.find("commits"), std::string::npos);

@@ -26,8 +26,7 @@ TEST_F(DeadLetterSealTest, holds_the_whole_record_and_shows_none_of_it) {
     EXPECT_EQ(as_text(*sealed.value).find("marked"), std::string_view::npos);
     ASSERT_EQ(sealed.headers.size(), 1u);
 
-    const SealedRecord view{envelope(sealed),
-                            parse_wrapped_keys(*sealed.headers[0].second).value()};
+    const SealedRecord view{envelope(sealed), *sealed.headers[0].second};
     EXPECT_TRUE(view.envelope.whole());
     OpeningKeys keys(keys_.domain("dc").value(), {"orders", {}}, keys_.waker());
     auto found = keys.find(view, now_);
