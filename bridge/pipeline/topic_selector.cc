@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "bridge/pipeline/topic_template.h"
+#include "bridge/record/topic_name.h"
 
 namespace drawbridge {
 namespace {

@@ -1,41 +1,6 @@
 #include "bridge/pipeline/topic_template.h"
 
-#include <algorithm>
-
 namespace drawbridge {
-namespace {
-
-bool topic_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-';
-}
-
-Result<void> check_characters(std::string_view text) {
-  const auto bad = std::ranges::find_if_not(text, topic_character);
-  if (bad == text.end()) return {};
-  const auto byte = static_cast<unsigned char>(*bad);
-  if (byte > 0x20 && byte < 0x7f) {
-    return fail(ErrorCode::kInvalid, "`{}` cannot stand in a topic name, only a-z A-Z 0-9 . _ -",
-                *bad);
-  }
-  return fail(ErrorCode::kInvalid,
-              "byte 0x{:02x} cannot stand in a topic name, only a-z A-Z 0-9 . _ -", byte);
-}
-
-}  // namespace
-
-Result<void> check_topic_name(std::string_view name) {
-  if (name.empty()) return fail(ErrorCode::kInvalid, "a topic name cannot be empty");
-  DRAWBRIDGE_TRY(check_characters(name));
-  if (name == "." || name == "..") {
-    return fail(ErrorCode::kInvalid, "a topic cannot be called `{}`", name);
-  }
-  if (name.size() > kMaxTopicName) {
-    return fail(ErrorCode::kInvalid, "a topic name has at most {} characters, this one {}",
-                kMaxTopicName, name.size());
-  }
-  return {};
-}
 
 Result<TopicTemplate> TopicTemplate::compile(std::string_view text, const TemplateNames& names) {
   TopicTemplate result;
@@ -46,7 +11,7 @@ Result<TopicTemplate> TopicTemplate::compile(std::string_view text, const Templa
   while (!text.empty()) {
     const std::size_t open = text.find('{');
     const std::string_view literal = text.substr(0, open);
-    DRAWBRIDGE_TRY(check_characters(literal));
+    DRAWBRIDGE_TRY(check_topic_characters(literal));
     piece() += literal;
     if (open == std::string_view::npos) break;
     text.remove_prefix(open + 1);
@@ -60,10 +25,10 @@ Result<TopicTemplate> TopicTemplate::compile(std::string_view text, const Templa
       if (result.has_topic_) return fail(ErrorCode::kInvalid, "{{topic}} can stand only once");
       result.has_topic_ = true;
     } else if (name == "cluster") {
-      DRAWBRIDGE_TRY(check_characters(names.cluster));
+      DRAWBRIDGE_TRY(check_topic_characters(names.cluster));
       piece() += names.cluster;
     } else if (name == "pipeline") {
-      DRAWBRIDGE_TRY(check_characters(names.pipeline));
+      DRAWBRIDGE_TRY(check_topic_characters(names.pipeline));
       piece() += names.pipeline;
     } else {
       return fail(ErrorCode::kInvalid,

@@ -1,18 +1,13 @@
-// Topic names: what Kafka allows, and templates that make the target's name from the source's.
+// Templates that make the target topic's name from the source's.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "bridge/base/result.h"
+#include "bridge/record/topic_name.h"
 
 namespace drawbridge {
-
-inline constexpr std::size_t kMaxTopicName = 249;
-
-// Kafka's rule: 1 to 249 of [a-zA-Z0-9._-], neither "." nor "..". Errors: kInvalid, which says
-// what is wrong with the name.
-Result<void> check_topic_name(std::string_view name);
 
 // What a template's placeholders stand for, the topic aside.
 struct TemplateNames {
