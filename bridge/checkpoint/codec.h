@@ -46,7 +46,4 @@ Bytes encode_store_key();
 Result<Bytes> encode_identity(const StoreIdentity& identity);
 Result<StoreIdentity> decode_identity(ByteView value);
 
-// XXH3-64 of `body`, bound to its key.
-std::uint64_t value_checksum(ByteView key, ByteView body);
-
 }  // namespace drawbridge

@@ -11,6 +11,7 @@
 #include "bridge/checkpoint/codec.h"
 #include "bridge/checkpoint/lmdb_check.h"
 #include "bridge/checkpoint/offsets_file.h"
+#include "bridge/checkpoint/value.h"
 
 using namespace drawbridge;  // NOLINT
 

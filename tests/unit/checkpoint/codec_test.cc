@@ -4,13 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cctype>
-#include <fstream>
 #include <functional>
 #include <limits>
-#include <sstream>
 #include <string>
 #include <vector>
+
+#include "tests/unit/checkpoint/support.h"
 
 namespace drawbridge {
 namespace {
@@ -27,12 +26,6 @@ Checkpoint full_checkpoint() {
           Offset{990},
           Offset{1000},
           1700000000000};
-}
-
-// The body with a checksum that matches, so that what follows the checksum is reached.
-Bytes sealed(ByteView key, Bytes body) {
-  ByteWriter(body).u64(value_checksum(key, body));
-  return body;
 }
 
 TEST(CheckpointCodecTest, RoundTrips) {
@@ -255,31 +248,11 @@ TEST(CheckpointCodecTest, Identity) {
   }
 }
 
-// The document's hexadecimal, from the line that starts with `label` to the one before `end`.
-Bytes example(const std::string& label, const std::string& end) {
-  std::ifstream file(DRAWBRIDGE_SOURCE_DIR "/bridge/checkpoint/FORMAT.md");
-  Bytes bytes;
-  bool inside = false;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(label)) inside = true;
-    if (inside && line.starts_with(end)) break;
-    if (!inside || line.starts_with("   ") != line.starts_with("       ") ||
-        line.starts_with("       kind")) {
-      continue;
-    }
-    std::istringstream words(line.substr(7));
-    for (std::string word; words >> word;) {
-      const bool hex = word.size() == 2 &&
-                       std::ranges::all_of(word, [](unsigned char c) { return std::isxdigit(c); });
-      if (!hex) break;
-      bytes.push_back(from_hex(word).value()[0]);
-    }
-  }
-  return bytes;
-}
-
 TEST(CheckpointCodecTest, WorkedExampleOfTheDocument) {
   const Bytes key = encode_checkpoint_key(key_of("p", "c1", "orders", 3)).value();
+  const auto example = [](const std::string& label, const std::string& end) {
+    return document_bytes("FORMAT.md", "## Worked example", label, end);
+  };
   EXPECT_EQ(to_hex(example("key ", "value")), to_hex(key));
   EXPECT_EQ(to_hex(example("value ", "```")),
             to_hex(encode_checkpoint(key, full_checkpoint()).value()));

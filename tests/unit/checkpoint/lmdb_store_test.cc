@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "bridge/checkpoint/lmdb_check.h"
+#include "bridge/checkpoint/value.h"
 
 namespace drawbridge {
 namespace {
