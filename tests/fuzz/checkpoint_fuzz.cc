@@ -1,5 +1,5 @@
-// Checkpoint store and offsets files: whatever decodes encodes to the same bytes again, nothing
-// else is accepted, and no file image, however damaged, is walked out of bounds.
+// Checkpoint store, ledger and offsets files: whatever decodes encodes to the same bytes again,
+// nothing else is accepted, and no file image, however damaged, is walked out of bounds.
 //
 // The first byte picks the decoder. Values get a matching checksum, or nothing but the checksum
 // would be fuzzed; a damaged one must never be accepted.
@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "bridge/checkpoint/codec.h"
+#include "bridge/checkpoint/ledger.h"
 #include "bridge/checkpoint/lmdb_check.h"
 #include "bridge/checkpoint/offsets_file.h"
 #include "bridge/checkpoint/value.h"
@@ -23,7 +24,7 @@ void require(bool holds) {
 
 Bytes sealed(ByteView key, ByteView body) {
   Bytes value(body.begin(), body.end());
-  ByteWriter(value).u64(value_checksum(key, body));
+  seal_value(key, value);
   return value;
 }
 
@@ -61,6 +62,34 @@ void fuzz_identity(ByteView body) {
   if (identity) require(equal(encode_identity(*identity).value(), value));
 }
 
+void fuzz_ledger(ByteView key, ByteView body) {
+  static_cast<void>(decode_ledger(key, body));
+  Bytes value = sealed(key, body);
+  const auto entry = decode_ledger(key, value);
+  if (!entry) return;
+  const LedgerRecord record = encode_ledger(*entry).value();
+  require(equal(record.key, key) && equal(record.value, value));
+  value[body.size() / 2] ^= 1;
+  require(!decode_ledger(key, value));
+}
+
+// The length of the key, the key, and the value's body.
+void fuzz_ledger_record(ByteView input) {
+  ByteReader reader(input);
+  std::uint16_t length = 0;
+  ByteView key;
+  if (!reader.u16(length) || !reader.take(length, key)) return;
+  fuzz_ledger(key, reader.rest());
+}
+
+// Of any name: an epoch is found in a ledger's own name only.
+void fuzz_ledger_topic(ByteView input) {
+  const std::string_view topic = as_text(input);
+  if (const auto epoch = ledger_epoch(topic, "d", "p")) {
+    require(ledger_topic("d", "p", *epoch).value() == topic);
+  }
+}
+
 void fuzz_offsets_file(ByteView input) {
   const auto file = parse_offsets("fuzz", as_text(input));
   if (!file) return;
@@ -84,7 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const ByteView input(data + 1, size - 1);
   const Bytes key = encode_checkpoint_key({"p", "c", {"t", {0}}}).value();
-  switch (data[0] % 6) {
+  switch (data[0] % 8) {
     case 0:
       fuzz_key(input);
       break;
@@ -100,8 +129,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 4:
       fuzz_offsets_file(input);
       break;
-    default:
+    case 5:
       fuzz_image(input);
+      break;
+    case 6:
+      fuzz_ledger_record(input);
+      break;
+    default:
+      fuzz_ledger_topic(input);
   }
   return 0;
 }
