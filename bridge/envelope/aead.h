@@ -28,6 +28,10 @@ class Aead {
   Result<bool> open(ByteView nonce, ByteView label, ByteView aad, ByteView ciphertext, ByteView tag,
                     MutableBytes out);
 
+  // GMAC (NIST SP 800-38D, with AES-256-GCM): a tag over `parts`, one after the other, and no
+  // plaintext. REQUIRES: direction kSeal; a part has at most INT_MAX bytes. Errors: kInternal.
+  Result<void> authenticate(ByteView nonce, std::span<const ByteView> parts, MutableBytes tag);
+
  private:
   explicit Aead(OpensslPtr<EVP_CIPHER_CTX> context) : context_(std::move(context)) {}
   bool feed(ByteView aad);

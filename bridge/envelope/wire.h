@@ -41,10 +41,8 @@ class SpanWriter {
   }
   void put(ByteView bytes) { std::ranges::copy(bytes, take(bytes.size()).begin()); }
   void u8(std::uint8_t value) { take(1)[0] = value; }
-  void u32(std::uint32_t value) {
-    const MutableBytes out = take(4);
-    for (std::size_t i = 0; i < 4; ++i) out[i] = static_cast<std::uint8_t>(value >> (24 - 8 * i));
-  }
+  void u32(std::uint32_t value) { integer(value); }
+  void u64(std::uint64_t value) { integer(value); }
   // REQUIRES: at most format::kMaxShort bytes.
   void put_short(std::optional<ByteView> bytes) {
     u8(bytes ? static_cast<std::uint8_t>(bytes->size()) : format::kAbsent);
@@ -53,6 +51,14 @@ class SpanWriter {
   [[nodiscard]] bool done() const { return rest_.empty(); }
 
  private:
+  template <typename T>
+  void integer(T value) {
+    const MutableBytes out = take(sizeof(T));
+    for (std::size_t i = 0; i < sizeof(T); ++i) {
+      out[i] = static_cast<std::uint8_t>(value >> (8 * (sizeof(T) - 1 - i)));
+    }
+  }
+
   MutableBytes rest_;
 };
 
