@@ -10,18 +10,34 @@
 namespace drawbridge {
 namespace {
 
-constexpr std::string_view kInfo = "drawbridge record digest";
+// Neither is how the other begins, whatever names follow.
+constexpr std::string_view kGmacInfo = "drawbridge record digest gmac";
+constexpr std::string_view kBlockInfo = "drawbridge record digest block";
 constexpr std::size_t kHeadBytes = 16;  // timestamp and lengths: a block of GMAC's
 // Up to this many bytes a message is put together first: OpenSSL's price is by the call.
 constexpr std::size_t kGatherBytes = 512;
 
-void put_name(std::string& info, std::string_view name) {
-  info.push_back(static_cast<char>(name.size()));
-  info += name;
+std::string info_of(std::string_view label, std::string_view cluster_id, std::string_view topic) {
+  std::string info(label);
+  for (const std::string_view name : {cluster_id, topic}) {
+    info.push_back(static_cast<char>(name.size()));
+    info += name;
+  }
+  return info;
 }
 
 std::uint32_t length_of(std::optional<ByteView> field) {
   return field ? static_cast<std::uint32_t>(field->size()) : format::kNull;
+}
+
+Result<OpensslPtr<EVP_CIPHER_CTX>> block_context(ByteView key) {
+  OpensslPtr<EVP_CIPHER_CTX> context(EVP_CIPHER_CTX_new());
+  if (context == nullptr || aes256_block() == nullptr ||
+      EVP_EncryptInit_ex2(context.get(), aes256_block(), key.data(), nullptr, nullptr) != 1 ||
+      EVP_CIPHER_CTX_set_padding(context.get(), 0) != 1) {
+    return openssl_failed("block cipher set-up");
+  }
+  return context;
 }
 
 }  // namespace
@@ -32,15 +48,17 @@ Result<RecordDigest> RecordDigest::create(ByteView key, std::string_view cluster
   if (cluster_id.size() > kMaxName || topic.size() > kMaxName) {
     return fail(ErrorCode::kInvalid, "a cluster id or topic has more than {} bytes", kMaxName);
   }
-  std::string info(kInfo);
-  put_name(info, cluster_id);
-  put_name(info, topic);
   DRAWBRIDGE_ASSIGN(const SecretBytes ledger_key, SecretBytes::copy_of(key));
-  DRAWBRIDGE_ASSIGN(SecretBytes topic_key, SecretBytes::zeroed(format::kDekBytes));
-  const MutableBytes bytes = topic_key.reveal_mutable(SecretAccess());
-  DRAWBRIDGE_TRY(derive_key(Suite::kAes256Gcm, ledger_key, {}, info, bytes));
+  // One piece of secure memory serves both derived keys in turn; the contexts keep their own.
+  DRAWBRIDGE_ASSIGN(SecretBytes derived, SecretBytes::zeroed(format::kDekBytes));
+  const MutableBytes bytes = derived.reveal_mutable(SecretAccess());
+  DRAWBRIDGE_TRY(
+      derive_key(Suite::kAes256Gcm, ledger_key, {}, info_of(kGmacInfo, cluster_id, topic), bytes));
   DRAWBRIDGE_ASSIGN(Aead gmac, Aead::create(Suite::kAes256Gcm, Aead::Direction::kSeal, bytes));
-  return RecordDigest(std::move(gmac));
+  DRAWBRIDGE_TRY(
+      derive_key(Suite::kAes256Gcm, ledger_key, {}, info_of(kBlockInfo, cluster_id, topic), bytes));
+  DRAWBRIDGE_ASSIGN(auto block, block_context(bytes));
+  return RecordDigest(std::move(gmac), std::move(block));
 }
 
 Result<void> RecordDigest::add(RecordId source, std::int64_t timestamp_ms,
@@ -70,8 +88,14 @@ Result<void> RecordDigest::add(RecordId source, std::int64_t timestamp_ms,
     message.put(value_bytes);
   }
   const std::array<ByteView, 3> parts{head, key_bytes, value_bytes};
+  std::array<std::uint8_t, kDigestBytes> tag;
+  DRAWBRIDGE_TRY(gmac_.authenticate(nonce, std::span(parts).first(gather ? 1 : 3), tag));
   std::array<std::uint8_t, kDigestBytes> digest;
-  DRAWBRIDGE_TRY(gmac_.authenticate(nonce, std::span(parts).first(gather ? 1 : 3), digest));
+  int written = 0;
+  if (EVP_EncryptUpdate(block_.get(), digest.data(), &written, tag.data(), kDigestBytes) != 1 ||
+      written != kDigestBytes) {
+    return openssl_failed("digesting a record");
+  }
 
   for (std::size_t i = 0; i < digest.size(); ++i) total.sum[i] ^= digest[i];
   ++total.records;

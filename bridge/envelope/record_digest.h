@@ -1,16 +1,23 @@
 // Digests of records, for telling later whether a target holds what was sent to it: no record lost,
 // changed or twice. What a position's RunningDigest adds up.
 //
-//   topic key = HKDF-SHA512(key, no salt, info), 32 bytes (kdf.h)
-//   info      = "drawbridge record digest" u8 cluster-id u8 topic %x01 %x01
+//   digest    = AES-256(block key, tag)                  ; one block, 16 bytes
+//   tag       = GMAC(gmac key, nonce, message)           ; 16 bytes
 //   nonce     = u32 partition, u64 offset                ; of the source
 //   message   = i64 timestamp, u32 key length, u32 value length, key, value
-//   digest    = GMAC(topic key, nonce, message)          ; AES-256-GCM without plaintext
+//   gmac key  = HKDF-SHA512(key, no salt, "drawbridge record digest gmac" names), 32 bytes
+//   block key = HKDF-SHA512(key, no salt, "drawbridge record digest block" names), 32 bytes
+//   names     = u8 cluster-id u8 topic %x01 %x01         ; of the source
 //
-// Integers are big-endian; u8 is the length of the name after it; the two last bytes of info are
-// derive_key()'s version and suite; the length of a null is 0xffffffff, so that null, empty and the
-// border between key and value are told apart. GMAC: NIST SP 800-38D. It needs a nonce for each
-// message: a topic has a key of its own, and a partition and offset name one record of it.
+// Integers are big-endian; u8 is the length of the name after it; the two last bytes are
+// derive_key()'s version and suite (kdf.h); the length of a null is 0xffffffff, so that null, empty
+// and the border between key and value are told apart. GMAC is AES-256-GCM without plaintext (NIST
+// SP 800-38D). It needs a nonce for each message: a topic has keys of its own, and a partition and
+// offset name one record of it.
+//
+// The tag is encrypted because GMAC is linear: the XOR of two tags stays the same when two records
+// of a length swap their contents, or the same bits change in both. XOR wants digests that look
+// random (Clarke et al., "Incremental Multiset Hash Functions", ASIACRYPT 2003).
 //
 // Timestamp, key and value count as they were sent. Headers are left out: a sink may have taken
 // them over by the time a record is counted. A topic whose broker stamps records (LogAppendTime)
@@ -29,6 +36,7 @@
 #include "bridge/base/result.h"
 #include "bridge/base/secret.h"
 #include "bridge/envelope/aead.h"
+#include "bridge/envelope/openssl.h"
 #include "bridge/record/coordinates.h"
 #include "bridge/record/running_digest.h"
 
@@ -55,9 +63,11 @@ class RecordDigest {
                    std::optional<ByteView> value, RunningDigest& total);
 
  private:
-  explicit RecordDigest(Aead gmac) : gmac_(std::move(gmac)) {}
+  RecordDigest(Aead gmac, OpensslPtr<EVP_CIPHER_CTX> block)
+      : gmac_(std::move(gmac)), block_(std::move(block)) {}
 
   Aead gmac_;
+  OpensslPtr<EVP_CIPHER_CTX> block_;
 };
 
 }  // namespace drawbridge
