@@ -3,7 +3,9 @@
 #include <array>
 #include <limits>
 #include <string>
+#include <utility>
 
+#include "bridge/envelope/aead.h"
 #include "bridge/envelope/kdf.h"
 #include "bridge/envelope/wire.h"
 
@@ -42,6 +44,16 @@ Result<OpensslPtr<EVP_CIPHER_CTX>> block_context(ByteView key) {
 
 }  // namespace
 
+struct RecordDigest::Contexts {
+  Aead gmac;
+  OpensslPtr<EVP_CIPHER_CTX> block;
+};
+
+RecordDigest::RecordDigest(std::unique_ptr<Contexts> contexts) : contexts_(std::move(contexts)) {}
+RecordDigest::RecordDigest(RecordDigest&&) noexcept = default;
+RecordDigest& RecordDigest::operator=(RecordDigest&&) noexcept = default;
+RecordDigest::~RecordDigest() = default;
+
 Result<RecordDigest> RecordDigest::create(ByteView key, std::string_view cluster_id,
                                           std::string_view topic) {
   constexpr std::size_t kMaxName = std::numeric_limits<std::uint8_t>::max();
@@ -58,7 +70,7 @@ Result<RecordDigest> RecordDigest::create(ByteView key, std::string_view cluster
   DRAWBRIDGE_TRY(
       derive_key(Suite::kAes256Gcm, ledger_key, {}, info_of(kBlockInfo, cluster_id, topic), bytes));
   DRAWBRIDGE_ASSIGN(auto block, block_context(bytes));
-  return RecordDigest(std::move(gmac), std::move(block));
+  return RecordDigest(std::unique_ptr<Contexts>(new Contexts{std::move(gmac), std::move(block)}));
 }
 
 Result<void> RecordDigest::add(RecordId source, std::int64_t timestamp_ms,
@@ -89,10 +101,11 @@ Result<void> RecordDigest::add(RecordId source, std::int64_t timestamp_ms,
   }
   const std::array<ByteView, 3> parts{head, key_bytes, value_bytes};
   std::array<std::uint8_t, kDigestBytes> tag;
-  DRAWBRIDGE_TRY(gmac_.authenticate(nonce, std::span(parts).first(gather ? 1 : 3), tag));
+  DRAWBRIDGE_TRY(contexts_->gmac.authenticate(nonce, std::span(parts).first(gather ? 1 : 3), tag));
   std::array<std::uint8_t, kDigestBytes> digest;
   int written = 0;
-  if (EVP_EncryptUpdate(block_.get(), digest.data(), &written, tag.data(), kDigestBytes) != 1 ||
+  if (EVP_EncryptUpdate(contexts_->block.get(), digest.data(), &written, tag.data(),
+                        kDigestBytes) != 1 ||
       written != kDigestBytes) {
     return openssl_failed("digesting a record");
   }

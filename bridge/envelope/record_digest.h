@@ -29,14 +29,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
-#include <utility>
 
+#include "bridge/base/bytes.h"
 #include "bridge/base/result.h"
-#include "bridge/base/secret.h"
-#include "bridge/envelope/aead.h"
-#include "bridge/envelope/openssl.h"
 #include "bridge/record/coordinates.h"
 #include "bridge/record/running_digest.h"
 
@@ -57,17 +55,20 @@ class RecordDigest {
   static Result<RecordDigest> create(ByteView key, std::string_view cluster_id,
                                      std::string_view topic);
 
+  RecordDigest(RecordDigest&&) noexcept;
+  RecordDigest& operator=(RecordDigest&&) noexcept;
+  ~RecordDigest();
+
   // Adds a record to `total`, with its timestamp in ms since 1970. Errors, which leave `total` as
   // it was: kTooLarge, key or value beyond 1 GiB; kInternal.
   Result<void> add(RecordId source, std::int64_t timestamp_ms, std::optional<ByteView> key,
                    std::optional<ByteView> value, RunningDigest& total);
 
  private:
-  RecordDigest(Aead gmac, OpensslPtr<EVP_CIPHER_CTX> block)
-      : gmac_(std::move(gmac)), block_(std::move(block)) {}
+  struct Contexts;
+  explicit RecordDigest(std::unique_ptr<Contexts> contexts);
 
-  Aead gmac_;
-  OpensslPtr<EVP_CIPHER_CTX> block_;
+  std::unique_ptr<Contexts> contexts_;
 };
 
 }  // namespace drawbridge
