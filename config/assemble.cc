@@ -68,6 +68,7 @@ class Assembler {
     Configuration result;
     const NodePtr daemon = root.find("daemon");
     if (daemon) result.daemon = read_daemon(*daemon);
+    daemon_name_ = result.daemon.name;
     for_each(root, "clusters", [&](const Node::Entry& each) {
       clusters_.push_back({each.key, read_cluster(each)});
       result.clusters.push_back({each.key, clusters_.back().properties.both});
@@ -244,6 +245,7 @@ class Assembler {
     const Node& node = *pipeline.value;
     PipelineOptions result;
     result.name = pipeline.key;
+    result.daemon = daemon_name_;
     result.dataset = text(node, "dataset");
     read_from(at(node, "from"), result);
     read_require(at(node, "require"), result.require);
@@ -252,6 +254,8 @@ class Assembler {
     }
     read_to(at(node, "to"), result);
     read_on_error(at(node, "on-error"), result);
+    result.exactly_once = text(node, "delivery") == "exactly-once";
+    result.commit_interval = duration(node, "commit-interval");
     result.shards = static_cast<std::uint32_t>(integer(node, "shards"));
     const Node& in_flight = at(node, "max-in-flight");
     result.max_in_flight_bytes =
@@ -398,6 +402,7 @@ class Assembler {
   const TransformCatalogue& catalogue_;
   const LoadOptions& options_;
   Problems& problems_;
+  std::string daemon_name_;
   SecretSources sources_;
   std::vector<Cluster> clusters_;
 };

@@ -79,6 +79,12 @@ void lint_dead_letter(const PipelineOptions& pipeline, const PipelinePlaces& pla
                                dead_letter.cluster));
     return;
   }
+  if (pipeline.exactly_once && !to_target) {
+    problems.error(places.dead_letter_cluster,
+                   fmt::format("`{}` delivers exactly once, so its dead letters go to its target "
+                               "`{}`, in one transaction with the records around them",
+                               pipeline.name, pipeline.target.name));
+  }
   if (to_target && !dead_letter.seal && envelope_required(pipeline)) {
     problems.error(places.dead_letter,
                    fmt::format("the target of `{}` requires envelopes, so its dead letters there "

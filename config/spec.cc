@@ -139,8 +139,8 @@ const SectionSpec& daemon_section() {
       .title = "daemon",
       .summary = "The daemon itself.",
       .keys = {text("name",
-                    "The daemon's identity: its checkpoint store belongs to it. Give each daemon "
-                    "of a host its own.",
+                    "The daemon's identity: its checkpoint store belongs to it, and so do the "
+                    "ledgers of its exactly-once pipelines. Give each daemon its own.",
                     Rule::kName, "drawbridge"),
                computed(text("state-directory",
                              "Where checkpoints are kept. A relative path is relative to the "
@@ -392,8 +392,14 @@ const SectionSpec& pipeline_section() {
                {"dead-letter", "The record goes to a topic of its own.", &dead_letter_section()}},
               "stop"),
           choice("delivery",
-                 "At least once: after a crash, records may arrive twice, none is lost.",
-                 {"at-least-once"}),
+                 "At least once: after a crash, records may arrive twice, none is lost. Exactly "
+                 "once: readers of the target with `isolation.level=read_committed` see each "
+                 "record once; positions are kept in a ledger topic on the target.",
+                 {"at-least-once", "exactly-once"}),
+          number("commit-interval", FieldType::kDuration,
+                 "With `delivery: exactly-once`, how often a transaction is committed: records "
+                 "are seen that much later.",
+                 "100ms", 1, 10 * kSecond),
           number("shards", FieldType::kInteger,
                  "Parallel workers, each with its own producer; a partition stays on one. Fixed at "
                  "the pipeline's first start.",

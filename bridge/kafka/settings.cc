@@ -12,6 +12,9 @@ constexpr std::size_t kQueueBytes = 32 << 20;      // of all shards together
 constexpr std::size_t kLeastQueueBytes = 2 << 20;  // of a shard
 constexpr std::size_t kQueueRecords = 20'000;      // of a shard; each costs some 400 bytes more
 
+// An open transaction that nobody ends hides what follows it from readers for this long.
+constexpr const char* kTransactionTimeoutMs = "60000";
+
 Properties merged(const ClusterOptions& cluster, const Properties& properties) {
   Properties all = cluster.properties;
   for (const auto& [name, value] : properties) all[name] = value;
@@ -137,6 +140,10 @@ ClientConfig producer_settings(const ClusterOptions& cluster, const Properties& 
       {"allow.auto.create.topics", "false"},
       {"delivery.report.only.error", "false"},
   };
+  if (options.transaction) {
+    config.owned.insert_or_assign("transactional.id", options.transaction->transactional_id);
+    config.owned.insert_or_assign("transaction.timeout.ms", kTransactionTimeoutMs);
+  }
   if (options.one_record_a_request) {
     config.owned.insert_or_assign("batch.num.messages", "1");
     config.owned.insert_or_assign("linger.ms", "0");

@@ -19,6 +19,7 @@ constexpr Duration kLogInterval = std::chrono::seconds(10);
 constexpr std::size_t kRecordOverhead = 36;  // the library's RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD
 constexpr std::size_t kUnbatchedWindow = 5;  // requests of a partition, of one record each
 constexpr Duration kLeastWindow = std::chrono::milliseconds(1);
+constexpr std::uint64_t kOfLedger = UINT64_MAX;  // the cookie of what nobody waits for
 
 Instant now() { return SystemClock().now(); }
 
@@ -91,11 +92,18 @@ Result<std::unique_ptr<Sink>> KafkaSink::make(const ClusterOptions& cluster,
   sink->queue_.reset(rd_kafka_queue_get_main(sink->client_->handle()));
   static constexpr std::uint64_t kOne = 1;  // what an eventfd takes
   rd_kafka_queue_io_event_enable(sink->queue_.get(), waker.fd(), &kOne, sizeof kOne);
+  if (options.transaction) {
+    ClusterOptions of_ledger = cluster;
+    for (const auto& [name, value] : properties) of_ledger.properties[name] = value;
+    sink->transactor_ = std::make_unique<Transactor>(*sink->client_, std::move(of_ledger),
+                                                     *options.transaction, waker);
+  }
   return sink;
 }
 
 KafkaSink::~KafkaSink() {
   if (!client_) return;
+  transactor_.reset();
   rd_kafka_t* rk = client_->handle();
   rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0);
   rd_kafka_purge(
@@ -117,7 +125,7 @@ std::size_t KafkaSink::Parcel::bytes() const {
 }
 
 Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
-  if (fatal_) return fail(*fatal_);
+  if (const auto broken = fatal()) return fail(*broken);
   if (!record.target_partition)
     return fail(ErrorCode::kInternal, "no target partition: {}", where(record));
   Topic* to = topic(record.target_topic);
@@ -140,7 +148,7 @@ Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
 
   Lane& way = lane(*to, record.target_partition->value);
   bool taken = false;
-  if (way.waiting.empty() && open(way, parcel.bytes())) {
+  if (!held_ && way.waiting.empty() && open(way, parcel.bytes())) {
     const auto sent = hand_over(way, parcel);
     if (!sent && !fatal_) {
       adapted_ = adapted_before;
@@ -185,6 +193,12 @@ bool KafkaSink::open(Lane& lane, std::size_t bytes) {
 
 // False: the library's queue is full.
 Result<bool> KafkaSink::hand_over(Lane& lane, Parcel& parcel) {
+  if (transactor_) {
+    if (auto begun = transactor_->begin(); !begun) {
+      fatal_ = begun.error();
+      return fail(*fatal_);
+    }
+  }
   const Mutable key = to_mutable(parcel.key);
   const Mutable value = to_mutable(parcel.value);
   const auto error = rd_kafka_producev(
@@ -211,10 +225,12 @@ Result<bool> KafkaSink::hand_over(Lane& lane, Parcel& parcel) {
 
 void KafkaSink::hand_over_waiting(Lane& lane) {
   while (!lane.waiting.empty() && open(lane, lane.waiting.front().bytes())) {
+    if (held_ && lane.before_cut == 0) return;
     const auto sent = hand_over(lane, lane.waiting.front());
     if (fatal_ || (sent && !*sent)) return;
     const std::uint64_t cookie = lane.waiting.front().cookie;
     lane.waiting.pop_front();
+    if (lane.before_cut > 0) --lane.before_cut;
     if (!sent) {
       out_->push_back(undelivered(cookie, sent.error()));
       take_back(lane, *out_);
@@ -227,6 +243,13 @@ void KafkaSink::take_back(Lane& lane, std::vector<Delivery>& out) {
     out.push_back(
         undelivered(parcel.cookie, {ErrorCode::kCancelled, "taken back before it was sent"}));
   lane.waiting.clear();
+  lane.before_cut = 0;
+}
+
+void KafkaSink::take_back_all() {
+  for (auto& [name, topic] : topics_)
+    for (Lane& lane : topic->lanes) take_back(lane, taken_back_);
+  if (!taken_back_.empty()) waker_.wake();
 }
 
 void KafkaSink::poll(std::vector<Delivery>& out) {
@@ -234,38 +257,128 @@ void KafkaSink::poll(std::vector<Delivery>& out) {
   taken_back_.clear();
   out_ = &out;
   rd_kafka_poll(client_->handle(), 0);
+  if (transactor_) {
+    std::vector<Report> reports;
+    {
+      const std::lock_guard lock(elsewhere_mutex_);
+      reports.swap(elsewhere_);
+    }
+    for (const Report& report : reports) take_report(report);
+  }
   std::erase_if(idle_, [&](Lane* lane) {
     hand_over_waiting(*lane);
-    return lane->waiting.empty() || lane->unanswered > 0;
+    return lane->waiting.empty() || lane->unanswered > 0 || (held_ && lane->before_cut == 0);
   });
   out_ = nullptr;
 }
 
 void KafkaSink::purge() {
-  for (auto& [name, topic] : topics_)
-    for (Lane& lane : topic->lanes) take_back(lane, taken_back_);
-  if (!taken_back_.empty()) waker_.wake();
+  take_back_all();
   rd_kafka_purge(client_->handle(), RD_KAFKA_PURGE_F_QUEUE);
 }
 
 void KafkaSink::on_delivery(const rd_kafka_message_t& message) {
-  if (out_ == nullptr) return;
+  const Report report{static_cast<Topic*>(rd_kafka_topic_opaque(message.rkt)), message.err,
+                      message.partition, message.offset,
+                      std::bit_cast<std::uint64_t>(message._private)};
+  if (std::this_thread::get_id() != thread_) {
+    {
+      const std::lock_guard lock(elsewhere_mutex_);
+      elsewhere_.push_back(report);
+    }
+    waker_.wake();
+  } else if (out_ != nullptr) {
+    take_report(report);
+  }
+}
+
+void KafkaSink::take_report(const Report& report) {
+  // A ledger record that is not delivered fails the commit.
+  if (report.cookie == kOfLedger) return;
   Delivery& delivery = out_->emplace_back();
-  delivery.cookie = std::bit_cast<std::uint64_t>(message._private);
-  delivery.delivered = message.err == RD_KAFKA_RESP_ERR_NO_ERROR;
-  delivery.partition = message.partition;
-  delivery.offset = message.offset;
+  delivery.cookie = report.cookie;
+  delivery.delivered = report.error == RD_KAFKA_RESP_ERR_NO_ERROR;
+  delivery.partition = report.partition;
+  delivery.offset = report.offset;
   if (!delivery.delivered)
     delivery.error = make_error(
-        message.err, fmt::format("{} [{}]", rd_kafka_topic_name(message.rkt), message.partition));
-  Lane& done = lane(*static_cast<Topic*>(rd_kafka_topic_opaque(message.rkt)), message.partition);
+        report.error,
+        fmt::format("{} [{}]", rd_kafka_topic_name(report.topic->handle.get()), report.partition));
+  Lane& done = lane(*report.topic, report.partition);
   --done.unanswered;
-  if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) take_back(done, *out_);
+  if (!delivery.delivered) take_back(done, *out_);
   if (done.unanswered == 0 && !done.waiting.empty()) idle_.push_back(&done);
 }
 
 void KafkaSink::on_error(rd_kafka_resp_err_t error, std::string_view /*reason*/) {
-  if (error == RD_KAFKA_RESP_ERR__FATAL && !fatal_) fatal_ = client_->fatal();
+  if (error != RD_KAFKA_RESP_ERR__FATAL) return;
+  // On another thread the call under way tells the same.
+  if (std::this_thread::get_id() == thread_ && !fatal_) fatal_ = client_->fatal();
+}
+
+std::optional<Error> KafkaSink::fatal() const {
+  if (fatal_ || !transactor_) return fatal_;
+  return transactor_->fatal();
+}
+
+// ---- transactions ---------------------------------------------------------------------------
+
+void KafkaSink::cut() {
+  held_ = true;
+  for (auto& [name, topic] : topics_)
+    for (Lane& lane : topic->lanes) lane.before_cut = lane.waiting.size();
+}
+
+void KafkaSink::commit(std::vector<LedgerRecord> ledger) {
+  if (auto begun = transactor_->begin(); !begun) {
+    fatal_ = begun.error();
+    return;
+  }
+  Topic* to = topic(options_.transaction->ledger_topic);
+  for (LedgerRecord& record : ledger) {
+    const auto error =
+        to == nullptr
+            ? rd_kafka_last_error()
+            : rd_kafka_producev(client_->handle(), RD_KAFKA_VTYPE_RKT, to->handle.get(),
+                                RD_KAFKA_VTYPE_PARTITION, options_.transaction->ledger_partition,
+                                RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_KEY,
+                                record.key.data(), record.key.size(), RD_KAFKA_VTYPE_VALUE,
+                                record.value.data(), record.value.size(), RD_KAFKA_VTYPE_OPAQUE,
+                                std::bit_cast<void*>(kOfLedger), RD_KAFKA_VTYPE_END);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    // Without its ledger nothing of the transaction may stay: the new sink's predecessor aborts it.
+    fatal_ = Error{ErrorCode::kClientFatal,
+                   make_error(error, options_.transaction->ledger_topic).message};
+    return;
+  }
+  transactor_->commit();
+}
+
+void KafkaSink::abort() {
+  held_ = true;
+  take_back_all();
+  transactor_->abort();
+}
+
+std::optional<TransactionEvent> KafkaSink::take_transaction_event() {
+  auto event = transactor_->take_event();
+  if (!event) return event;
+  if (event->kind == TransactionEvent::Kind::kAborted) take_back_all();
+  let_go();
+  return event;
+}
+
+// The next transaction may have what waits for it.
+void KafkaSink::let_go() {
+  held_ = false;
+  idle_.clear();
+  for (auto& [name, topic] : topics_) {
+    for (Lane& lane : topic->lanes) {
+      lane.before_cut = 0;
+      if (lane.unanswered == 0 && !lane.waiting.empty()) idle_.push_back(&lane);
+    }
+  }
+  if (!idle_.empty()) waker_.wake();
 }
 
 KafkaSink::Topic* KafkaSink::topic(std::string_view name) {

@@ -19,16 +19,23 @@
 // IDLE and FILLING lanes hand records straight to the library, as many as one request takes;
 // a BUSY lane keeps them and hands them over, by the same rule, once the request is answered. Where
 // a record is refused, those that wait behind it come back as kCancelled: none overtakes it.
+//
+// Transactions (bridge/pipeline/EXACTLY_ONCE.md). With SinkOptions::transaction the lanes also keep
+// what was sent after the cut, until the transaction has ended; the calls that wait for brokers are
+// the Transactor's. Deliveries that the library reports on its thread are kept for the next poll().
 #pragma once
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "bridge/kafka/client.h"
+#include "bridge/kafka/transactor.h"
 #include "bridge/pipeline/ports.h"
 
 namespace drawbridge::kafka {
@@ -45,8 +52,12 @@ class KafkaSink final : public Sink, private ClientListener {
   Result<SendStatus> send(Record& record, std::uint64_t cookie) override;
   void poll(std::vector<Delivery>& out) override;
   void purge() override;
-  [[nodiscard]] std::optional<Error> fatal() const override { return fatal_; }
+  [[nodiscard]] std::optional<Error> fatal() const override;
   [[nodiscard]] std::uint64_t adapted() const override { return adapted_; }
+  void cut() override;
+  void commit(std::vector<LedgerRecord> ledger) override;
+  void abort() override;
+  std::optional<TransactionEvent> take_transaction_event() override;
 
  private:
   // A record as the library takes it.
@@ -68,10 +79,20 @@ class KafkaSink final : public Sink, private ClientListener {
     std::size_t request_bytes = 0;  // handed over since the lane was idle
     Instant request_since{};
     std::deque<Parcel> waiting;
+    std::size_t before_cut = 0;  // of those that wait, while `held_`
   };
   struct Topic {
     TopicPtr handle;
     std::deque<Lane> lanes;  // by partition
+  };
+
+  // What the library says of a record.
+  struct Report {
+    Topic* topic = nullptr;
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    std::int32_t partition = 0;
+    std::int64_t offset = 0;
+    std::uint64_t cookie = 0;
   };
 
   KafkaSink(const SinkOptions& options, Waker& waker) : options_(options), waker_(waker) {}
@@ -83,7 +104,10 @@ class KafkaSink final : public Sink, private ClientListener {
   [[nodiscard]] bool open(Lane& lane, std::size_t bytes);
   Result<bool> hand_over(Lane& lane, Parcel& parcel);
   void hand_over_waiting(Lane& lane);
+  void take_report(const Report& report);
+  void let_go();
   static void take_back(Lane& lane, std::vector<Delivery>& out);
+  void take_back_all();
   [[nodiscard]] std::size_t least_size(const Parcel& parcel) const;
   Result<HeadersPtr> headers_of(Record& record);
   static HeadersPtr extended_headers(rd_kafka_message_t& message, const Headers& wanted);
@@ -106,6 +130,13 @@ class KafkaSink final : public Sink, private ClientListener {
   std::vector<Delivery>* out_ = nullptr;  // while polling
   std::optional<Error> fatal_;
   std::uint64_t adapted_ = 0;
+
+  // Transactions only:
+  bool held_ = false;  // cut, and not ended
+  const std::thread::id thread_ = std::this_thread::get_id();
+  std::mutex elsewhere_mutex_;
+  std::vector<Report> elsewhere_;  // reported on another thread; guarded by elsewhere_mutex_
+  std::unique_ptr<Transactor> transactor_;
 };
 
 }  // namespace drawbridge::kafka

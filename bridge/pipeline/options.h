@@ -45,6 +45,7 @@ struct TopicCreation {
 
 struct PipelineOptions {
   std::string name;
+  std::string daemon;   // the daemon's name: one pipeline of one daemon, whatever its instances
   std::string group;    // consumer group on the source; default drawbridge-<pipeline>
   std::string dataset;  // logical stream name bound into envelopes; default: the pipeline's name
 
@@ -67,6 +68,9 @@ struct PipelineOptions {
 
   OnError on_error = OnError::kStop;
   std::optional<DeadLetterOptions> dead_letter;
+
+  bool exactly_once = false;  // into the target; otherwise at least once
+  Duration commit_interval = std::chrono::milliseconds(100);  // of transactions
 
   std::uint32_t shards = 4;
   std::uint64_t max_in_flight_bytes = 48 << 20;  // of the whole pipeline

@@ -12,6 +12,8 @@ constexpr Duration kTimeout = std::chrono::seconds(15);
 constexpr Duration kPollInterval = std::chrono::milliseconds(100);
 constexpr Duration kProgressInterval = std::chrono::seconds(30);
 constexpr Duration kGroupCheckInterval = std::chrono::seconds(30);
+// What a dead letter's headers may add to a record; the broker has the last word.
+constexpr std::int64_t kDeadLetterRoom = 64 * 1024;
 // After the workers have stopped, the last group commit is waited for this long.
 constexpr Duration kGroupCommitTimeout = std::chrono::seconds(5);
 
@@ -56,6 +58,7 @@ Pipeline::Run::~Run() {
 Result<void> Pipeline::Run::begin() {
   DRAWBRIDGE_TRY(connect());
   DRAWBRIDGE_TRY(check_shards());
+  if (options_.exactly_once) DRAWBRIDGE_TRY(find_ledger());
   return discover(true);
 }
 
@@ -96,6 +99,9 @@ Result<void> Pipeline::Run::check_shards() {
   DRAWBRIDGE_ASSIGN(const auto shards, store.shards(options_.name));
   if (!shards) {
     DRAWBRIDGE_TRY(store.set_shards(options_.name, options_.shards));
+  } else if (options_.exactly_once) {  // the ledger decides
+    if (*shards != options_.shards)
+      DRAWBRIDGE_TRY(store.set_shards(options_.name, options_.shards));
   } else if (*shards != options_.shards) {
     return fail(ErrorCode::kInvalid,
                 "pipeline {} was first started with {} shards and is configured with {}: the "
@@ -120,6 +126,73 @@ Result<void> Pipeline::Run::check_shards() {
                 options_.name, options_.source.name, cluster_id_);
   }
   return {};
+}
+
+// The newest epoch's; made where there is none.
+Result<void> Pipeline::Run::find_ledger() {
+  std::int32_t partitions = 0;
+  for (ledger_epoch_ = 0;;) {
+    DRAWBRIDGE_ASSIGN(std::string topic,
+                      ledger_topic(options_.daemon, options_.name, ledger_epoch_ + 1));
+    const auto info = target_->topic(topic, kTimeout);
+    if (!info && info.error().code == ErrorCode::kUnknownTopic) {
+      if (ledger_epoch_ > 0) break;
+      return make_ledger(topic);
+    }
+    if (!info) return fail(info.error());
+    ++ledger_epoch_;
+    ledger_topic_ = std::move(topic);
+    partitions = info->partitions();
+  }
+  if (partitions != static_cast<std::int32_t>(options_.shards)) {
+    return fail(ErrorCode::kInvalid,
+                "the ledger {} has {} partitions, one a shard, and pipeline {} is configured with "
+                "{} shards: set shards: {}, or move it with drawbridge offsets reshard",
+                ledger_topic_, partitions, options_.name, options_.shards, partitions);
+  }
+  const auto config = target_->topic_config(ledger_topic_, kTimeout);
+  if (!config) return {};  // a missing right to describe is no reason not to work
+  const auto policy = config->find("cleanup.policy");
+  if (policy != config->end() && policy->second != "compact") {
+    return fail(ErrorCode::kInvalid,
+                "the ledger {} has cleanup.policy={}: it would lose positions. Set "
+                "cleanup.policy=compact",
+                ledger_topic_, policy->second);
+  }
+  return {};
+}
+
+Result<void> Pipeline::Run::make_ledger(const std::string& topic) {
+  NewTopic made{topic,
+                static_cast<std::int32_t>(options_.shards),
+                options_.create_topics.replication_factor,
+                {}};
+  made.config["cleanup.policy"] = "compact";
+  const auto created = target_->create_topic(made, kTimeout);
+  if (!created && created.error().code == ErrorCode::kAuthorization) {
+    return fail(ErrorCode::kAuthorization,
+                "the ledger {} does not exist and may not be created: create it with {} partitions "
+                "and cleanup.policy=compact, or allow CREATE on it",
+                topic, options_.shards);
+  }
+  if (!created && created.error().code != ErrorCode::kExists) return fail(created.error());
+  log(Level::kInfo, "ledger created",
+      {{"pipeline", options_.name}, {"topic", topic}, {"partitions", options_.shards}});
+  ledger_epoch_ = 1;
+  ledger_topic_ = topic;
+  return {};
+}
+
+std::unique_ptr<ShardLedger> Pipeline::Run::ledger() const {
+  if (!options_.exactly_once) return nullptr;
+  return std::make_unique<ShardLedger>(
+      LedgerIdentity{options_.daemon, options_.name, ledger_epoch_, options_.shards, cluster_id_});
+}
+
+std::optional<TransactionOptions> Pipeline::Run::transaction(std::uint32_t shard) const {
+  if (!options_.exactly_once) return std::nullopt;
+  return TransactionOptions{fmt::format("{}.{}.{}", options_.daemon, options_.name, shard),
+                            ledger_topic_, static_cast<std::int32_t>(shard)};
 }
 
 std::uint32_t Pipeline::Run::shard_of(const TopicPartition& at) const {
@@ -286,7 +359,7 @@ Result<void> Pipeline::Run::start_workers(std::vector<AddPartitionMessage> added
     shard.worker = std::make_unique<ShardWorker>(
         ShardDependencies{options_, i, cluster_id_, *source_, *target_, dead_letter_target_,
                           pipeline_.deps_.store, pipeline_.deps_.clock, *shard.waker, *this,
-                          std::move(chain), std::move(seal)},
+                          std::move(chain), std::move(seal), ledger(), transaction(i)},
         sink_);
   }
   for (AddPartitionMessage& message : added) {
@@ -311,6 +384,10 @@ SinkOptions Pipeline::Run::sink_options() const {
   options.smallest_limit = target_topics_->smallest_limit();
   options.largest_limit = target_topics_->largest_limit();
   options.unsendable = options_.unsendable;
+  // One producer for all that a transaction holds.
+  if (options_.exactly_once && dead_letter_target_ != nullptr) {
+    options.largest_limit += kDeadLetterRoom;
+  }
   return options;
 }
 

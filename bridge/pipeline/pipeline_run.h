@@ -55,6 +55,8 @@ class Pipeline::Run final : private ShardListener {
 
   Result<void> connect();
   Result<void> check_shards();
+  Result<void> find_ledger();
+  Result<void> make_ledger(const std::string& topic);
   Result<void> discover(bool at_start);
   Result<void> discover_topic(const TopicInfo& topic, bool at_start,
                               std::vector<AddPartitionMessage>& added);
@@ -62,6 +64,8 @@ class Pipeline::Run final : private ShardListener {
   Result<void> start_workers(std::vector<AddPartitionMessage> added);
   Result<Route> route_for(const TopicInfo& topic);
   SinkOptions sink_options() const;
+  [[nodiscard]] std::unique_ptr<ShardLedger> ledger() const;
+  [[nodiscard]] std::optional<TransactionOptions> transaction(std::uint32_t shard) const;
   void update_sinks();
   void suspect(const std::string& topic, const std::string& why);
   void watch_watermarks();
@@ -84,6 +88,8 @@ class Pipeline::Run final : private ShardListener {
   std::optional<TopicSelector> selector_;
   std::optional<TopicTemplate> dead_letter_template_;
   std::string cluster_id_;
+  std::uint32_t ledger_epoch_ = 0;  // exactly-once
+  std::string ledger_topic_;
   std::map<TopicPartition, Checkpoint> stored_;
   bool first_start_ = true;
   std::map<std::string, KnownTopic> topics_;

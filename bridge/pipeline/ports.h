@@ -16,6 +16,7 @@
 #include "bridge/base/clock.h"
 #include "bridge/base/result.h"
 #include "bridge/base/waker.h"
+#include "bridge/checkpoint/ledger.h"
 #include "bridge/pipeline/options.h"
 #include "bridge/record/arena.h"
 #include "bridge/record/coordinates.h"
@@ -158,6 +159,18 @@ struct Delivery {
   Error error{ErrorCode::kInternal, {}};  // where not delivered; kCancelled after purge()
 };
 
+// What became of a transaction (EXACTLY_ONCE.md).
+struct TransactionEvent {
+  enum class Kind : std::uint8_t {
+    kReady,      // this sink alone may write now; `ledger` is what has been committed before
+    kCommitted,  // visible and final
+    kAborted,    // will never be visible; `error` says why, where that was not asked for
+  };
+  Kind kind = Kind::kReady;
+  std::vector<LedgerRecord> ledger;
+  std::optional<Error> error;
+};
+
 enum class SendStatus : std::uint8_t { kAccepted, kQueueFull };
 
 class Sink {
@@ -177,6 +190,30 @@ class Sink {
   [[nodiscard]] virtual std::optional<Error> fatal() const = 0;
   // Records adapted because the client library cannot express them (unsendable: adapt).
   [[nodiscard]] virtual std::uint64_t adapted() const { return 0; }
+
+  // The rest is for sinks with SinkOptions::transaction. Nothing may be sent before kReady, which
+  // comes by itself. A transaction begins with what is first sent or committed.
+  //
+  // What is sent from now on waits for the next transaction.
+  virtual void cut() {}
+  // Writes to the ledger, and commits all that was sent before the cut. Answered by kCommitted, or
+  // by kAborted, where all that waits has come back as kCancelled. REQUIRES: cut() before, and each
+  // record sent before it was delivered.
+  virtual void commit(std::vector<LedgerRecord> /*ledger*/) {}
+  // Takes everything back: what has no Delivery yet comes as kCancelled. Answered by kAborted.
+  // REQUIRES: no commit() without its answer.
+  virtual void abort() {}
+  // The next event after the deliveries of poll(); the shard's waker is woken when there is one.
+  virtual std::optional<TransactionEvent> take_transaction_event() { return std::nullopt; }
+};
+
+// Who a transactional sink is, and where its ledger is.
+struct TransactionOptions {
+  std::string transactional_id;
+  std::string ledger_topic;
+  std::int32_t ledger_partition = 0;
+
+  bool operator==(const TransactionOptions&) const = default;
 };
 
 struct SinkOptions {
@@ -184,6 +221,7 @@ struct SinkOptions {
   std::int64_t smallest_limit = 1 << 20;  // least max.message.bytes of the topics: bounds batches
   std::int64_t largest_limit = 1 << 20;   // greatest: bounds one record
   Unsendable unsendable = Unsendable::kStop;
+  std::optional<TransactionOptions> transaction = std::nullopt;  // exactly-once
 
   bool operator==(const SinkOptions&) const = default;
 };

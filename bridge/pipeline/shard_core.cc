@@ -8,8 +8,12 @@ ShardCore::ShardCore(const ShardLimits& limits, OnGap on_gap, Instant now)
     : limits_(limits),
       on_gap_(on_gap),
       not_before_(now),
-      next_commit_(now + limits.checkpoint_interval),
-      next_group_refresh_(now + limits.group_refresh) {}
+      next_commit_(now +
+                   (limits.transactional ? limits.commit_interval : limits.checkpoint_interval)),
+      next_group_refresh_(now + limits.group_refresh),
+      next_group_(now) {
+  sink_down_ = limits.transactional;  // until the ledger is read
+}
 
 void ShardCore::notice(Level level, SlotId slot, std::string text) {
   emit(NoticeCommand{level, slot, std::move(text)});
@@ -24,9 +28,11 @@ void ShardCore::add(SlotId slot, const PartitionStart& start, Instant now) {
   partition.fresh = start.fresh;
   partition.witness = start.position.witness;
   partition.durable = start.position.next;
+  partition.anchor = start.position;
   // The group may lag behind what was saved, or have lost its offset: it is told again.
-  partition.unsaved =
-      start.save_now || (!start.fresh && start.group_committed != start.position.next);
+  const bool tell = !start.fresh && start.group_committed != start.position.next;
+  partition.unsaved = start.save_now || (tell && !limits_.transactional);
+  group_behind_ = group_behind_ || tell;
   partition.start_unsaved = start.save_now;
   if (start.save_now) ++starts_unsaved_;
   partition.group_committed = start.group_committed;
@@ -100,6 +106,7 @@ void ShardCore::range(SlotId slot, Offset low, Offset high) {
   if (partition.fresh) {
     partition.tracker.reset(std::max(low, position));
     if (position > high) partition.tracker.reset(low);
+    partition.anchor = {partition.tracker.committable(), std::nullopt};
     partition.unsaved = true;
     read_from_position(slot, partition, false);
   } else if (partition.mismatch) {
@@ -167,9 +174,10 @@ void ShardCore::gap(SlotId slot, Partition& partition, const std::string& what, 
          fmt::format("{}; going on at {} (on-gap: earliest)", what, low.value));
   partition.witness.reset();
   partition.tracker.reset(low);
+  partition.anchor = {low, std::nullopt};
   partition.unsaved = true;
   // What was refused was refused in another log.
-  partition.condemned.reset();
+  partition.condemned.clear();
   end_isolation(partition);
   read_from_position(slot, partition, false);
 }
@@ -231,14 +239,12 @@ ShardCore::Admission ShardCore::admit(SlotId slot, Offset offset, std::uint64_t 
     partition.phase = Phase::kActive;
   }
   if (partition.phase != Phase::kActive || offset < partition.expected) return Admission::kSkip;
-  if (partition.condemned) {
-    if (partition.condemned->first == offset) return Admission::kCondemned;
-    if (partition.condemned->first < offset) partition.condemned.reset();
-  }
-  return Admission::kProcess;
+  return partition.condemned.contains(offset) ? Admission::kCondemned : Admission::kProcess;
 }
 
-const Error& ShardCore::condemned(SlotId slot) const { return at(slot).condemned->second; }
+const Error& ShardCore::condemned(SlotId slot, Offset offset) const {
+  return at(slot).condemned.at(offset);
+}
 
 void ShardCore::verify(SlotId slot, const Witness& seen, Instant /*now*/) {
   Partition& partition = at(slot);
@@ -270,7 +276,6 @@ void ShardCore::track(EntryId id, SlotId slot, Offset offset) {
   partition.expected = offset.next();
   partition.end_seen.reset();
   partition.fresh = false;
-  if (partition.condemned && partition.condemned->first == offset) partition.condemned.reset();
   entries_[id] = Entry{slot, partition.tracker.track(offset, 1, id), offset};
   ++outstanding_;
 }
@@ -280,7 +285,13 @@ void ShardCore::begin(EntryId id, SlotId slot, Offset offset, bool dead_letter) 
   entries_[id].in_sink = true;
   entries_[id].dead_letter = dead_letter;
   entries_[id].alone = isolating_ > 0;
+  entries_[id].transaction = transaction_;
   ++unanswered_;
+}
+
+void ShardCore::answered(const Entry& entry) {
+  --unanswered_;
+  if (closing_ && entry.transaction != transaction_) --unanswered_closing_;
 }
 
 EntryId ShardCore::drop(SlotId slot, Offset offset, Instant /*now*/) {
@@ -318,7 +329,7 @@ void ShardCore::end_isolation(Partition& partition) {
 
 void ShardCore::delivered(EntryId id, Instant /*now*/) {
   entries_[id].in_sink = false;
-  --unanswered_;
+  answered(entries_[id]);
   backoff_ = Duration{0};
   acknowledge(id);
 }
@@ -327,7 +338,9 @@ void ShardCore::undelivered(EntryId id, const Error& error, Instant now) {
   Entry& entry = entries_[id];
   Partition& partition = at(entry.slot);
   entry.in_sink = false;
-  --unanswered_;
+  answered(entry);
+  // Nothing of a transaction stays where a part of it was not delivered.
+  if (limits_.transactional && !rewind_all_ && !aborting_) abort_wanted_ = true;
   switch (class_of(error.code)) {
     case ErrorClass::kRetry:
     case ErrorClass::kPause:
@@ -347,8 +360,8 @@ void ShardCore::undelivered(EntryId id, const Error& error, Instant now) {
       if (entry.alone) {
         // One record at a time is in flight: this one is to blame. It is read again, and goes to
         // the failure policy as it came.
-        partition.condemned.emplace(entry.offset, error);
-      } else if (state_ == State::kRunning) {
+        partition.condemned.insert_or_assign(entry.offset, error);
+      } else if (state_ == State::kRunning && !limits_.transactional) {
         emit(PurgeCommand{});
       }
       if (!partition.isolate_until) ++isolating_;
@@ -399,20 +412,41 @@ void ShardCore::back_off(Instant now) {
   not_before_ = now + backoff_;
 }
 
-void ShardCore::rewind(SlotId slot, Partition& partition) {
-  const Offset position = partition.tracker.committable();
+void ShardCore::forget(SlotId slot, Partition& partition, Offset position) {
   partition.tracker.reset(position, [&](Offset, std::uint64_t id) {
     const auto entry = static_cast<EntryId>(id);
     if (!entries_[entry].acknowledged) --outstanding_;
     forgotten_.push_back({entry, slot, false});
   });
+}
+
+void ShardCore::rewind(SlotId slot, Partition& partition) {
+  forget(slot, partition, partition.tracker.committable());
   // Another log may have a good record in the condemned one's place: let it be refused again.
-  if (partition.suspected) partition.condemned.reset();
+  if (partition.suspected) partition.condemned.clear();
   read_from_position(slot, partition, partition.suspected);
+}
+
+// Exactly-once: what was acknowledged in a transaction that came to nothing is sent again, too.
+void ShardCore::rewind_to_anchor(SlotId slot, Partition& partition) {
+  partition.unsaved = partition.start_unsaved || partition.anchor.next != partition.durable;
+  const bool moved =
+      partition.tracker.held() > 0 || partition.tracker.committable() != partition.anchor.next;
+  if (moved) {
+    forget(slot, partition, partition.anchor.next);
+    partition.witness = partition.anchor.witness;
+  }
+  // The answer about the log's range will be seen from there.
+  if (partition.phase == Phase::kQuerying) return;
+  if (partition.suspected) partition.condemned.clear();
+  if (moved || partition.suspected) read_from_position(slot, partition, partition.suspected);
 }
 
 void ShardCore::finish_drain(Instant now) {
   if (unanswered_ > 0 || !touched_.empty() || now < not_before_) return;
+  // Exactly-once: only a committed place is gone back to.
+  if (transaction_busy() || abort_wanted_) return;
+  if (limits_.transactional && !rewind_all_ && !sink_down_ && dirty()) return;
   state_ = State::kRunning;
   backed_off_ = false;
   if (std::exchange(new_sink_, false)) {
@@ -422,14 +456,20 @@ void ShardCore::finish_drain(Instant now) {
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     if (!partitions_[slot]) continue;
     Partition& partition = at(slot);
+    if (rewind_all_) {
+      rewind_to_anchor(slot, partition);
+      continue;
+    }
     if (partition.phase == Phase::kQuerying) continue;
     if (partition.suspected || partition.tracker.outstanding() > 0) rewind(slot, partition);
   }
+  rewind_all_ = false;
 }
 
 void ShardCore::sink_lost(Instant now) {
   for (Entry& entry : entries_) entry.in_sink = false;
   unanswered_ = 0;
+  if (limits_.transactional) lose_transaction();
   if (!alive()) return;
   new_sink_ = true;
   sink_down_ = true;
@@ -438,6 +478,21 @@ void ShardCore::sink_lost(Instant now) {
 }
 
 void ShardCore::sink_ready() { sink_down_ = false; }
+
+void ShardCore::resume(SlotId slot, const Position& position) {
+  Partition& partition = at(slot);
+  partition.anchor = position;
+  partition.durable = position.next;
+  partition.fresh = false;
+  partition.unsaved = false;
+  if (std::exchange(partition.start_unsaved, false)) --starts_unsaved_;
+  if (partition.tracker.held() == 0 && partition.tracker.committable() == position.next) return;
+  forget(slot, partition, position.next);
+  partition.witness = position.witness;
+  end_isolation(partition);
+  group_behind_ = true;
+  read_from_position(slot, partition, true);
+}
 
 void ShardCore::want_new_sink(Instant /*now*/) {
   if (!alive()) return;
@@ -456,16 +511,50 @@ bool ShardCore::gather_commit() {
         {slot, Checkpoint{Position{partition.tracker.committable(), partition.witness},
                           partition.group_committed, partition.group_pending, 0}});
   }
-  if (in_commit_.empty()) return false;
+  if (in_commit_.empty() && !std::exchange(commit_wanted_, false)) return false;
+  commit_wanted_ = false;
   committing_ = true;
   since_commit_ = 0;
   emit(CommitCommand{in_commit_});
   return true;
 }
 
+// Exactly-once: ends the transaction when it is time, or at once where the shard comes to rest.
+void ShardCore::drive_transaction(Instant now) {
+  if (sink_down_ || rewind_all_ || committing_ || aborting_) return;
+  if (std::exchange(abort_wanted_, false)) {
+    closing_ = false;
+    aborting_ = true;
+    emit(AbortCommand{});
+    return;
+  }
+  if (!closing_) {
+    const bool due = now >= next_commit_ || since_commit_ >= limits_.checkpoint_records;
+    if (!due && starts_unsaved_ == 0 && !commit_wanted_ && state_ == State::kRunning) return;
+    next_commit_ = now + limits_.commit_interval;
+    if (unanswered_ == 0 && !dirty() && !commit_wanted_) return;
+    closing_ = true;
+    unanswered_closing_ = unanswered_;
+    ++transaction_;
+    emit(CutCommand{});
+  }
+  if (unanswered_closing_ == 0 && touched_.empty()) gather_commit();
+}
+
+void ShardCore::lose_transaction() {
+  closing_ = committing_ = aborting_ = abort_wanted_ = false;
+  rewind_all_ = true;
+}
+
+void ShardCore::aborted(const std::optional<Error>& error, Instant now) {
+  lose_transaction();
+  if (error) back_off(now);
+  drain();
+}
+
 void ShardCore::committed(const Result<void>& result, Instant now) {
-  committing_ = false;
-  next_commit_ = now + limits_.checkpoint_interval;
+  committing_ = closing_ = false;
+  if (!limits_.transactional) next_commit_ = now + limits_.checkpoint_interval;
   if (!result) {
     if (class_of(result.error().code) != ErrorClass::kPause) {
       fail(result.error());
@@ -480,9 +569,15 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
     Partition& partition = at(update.slot);
     const Offset next = update.checkpoint.position.next;
     partition.durable = next;
-    partition.unsaved = partition.tracker.committable() != next ||
-                        update.checkpoint.group_committed != partition.group_committed;
+    partition.anchor = update.checkpoint.position;
+    partition.condemned.erase(partition.condemned.begin(), partition.condemned.lower_bound(next));
+    partition.unsaved = partition.tracker.committable() != next;
     if (std::exchange(partition.start_unsaved, false)) --starts_unsaved_;
+    if (limits_.transactional) {
+      group_behind_ = true;
+      continue;
+    }
+    if (update.checkpoint.group_committed != partition.group_committed) partition.unsaved = true;
     if (partition.group_pending) {
       to_group.emplace_back(update.slot, *partition.group_pending);
     } else if (partition.group_committed != next) {
@@ -501,6 +596,23 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
   tell_group(std::move(to_group), now);
 }
 
+// Exactly-once: the group is for people and their tools only, and is told at leisure.
+void ShardCore::follow_group(Instant now) {
+  if (!group_behind_ || group_committing_) return;
+  if (now < next_group_ && state_ != State::kStopping) return;
+  group_behind_ = false;
+  next_group_ = now + limits_.checkpoint_interval;
+  std::vector<std::pair<SlotId, Offset>> offsets;
+  for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
+    if (!partitions_[slot] || at(slot).start_unsaved) continue;
+    Partition& partition = at(slot);
+    if (partition.group_committed == partition.durable) continue;
+    partition.group_pending = partition.durable;
+    offsets.emplace_back(slot, partition.durable);
+  }
+  if (!offsets.empty()) tell_group(std::move(offsets), now);
+}
+
 void ShardCore::tell_group(std::vector<std::pair<SlotId, Offset>> offsets, Instant now) {
   group_committing_ = true;
   group_deadline_ = now + limits_.group_wait;
@@ -513,9 +625,15 @@ void ShardCore::group_committed(const std::vector<std::pair<SlotId, Offset>>& of
     Partition& partition = at(slot);
     if (ok) {
       // Saved, too: until then a reset to the offset that was confirmed before looks like ours.
-      if (partition.group_committed != offset && !finished()) partition.unsaved = true;
+      if (partition.group_committed != offset && !finished() && !limits_.transactional) {
+        partition.unsaved = true;
+      }
       partition.group_committed = offset;
       if (partition.group_pending == offset) partition.group_pending.reset();
+    }
+    if (limits_.transactional) {
+      group_behind_ = group_behind_ || !ok || partition.durable != offset;
+      continue;
     }
     // The next commit repeats it, or goes on from it.
     if (!ok || partition.durable != offset) partition.unsaved = partition.unsaved || alive();
@@ -532,11 +650,13 @@ void ShardCore::group_seen(SlotId slot, std::optional<Offset> offset) {
   } else if (!std::exchange(partition.foreign_group_said, true)) {
     notice(Level::kWarning, slot,
            fmt::format("the consumer group's offset was moved to {} by somebody else while this "
-                       "pipeline runs (last committed here: {}); is another daemon running it? "
-                       "A reset takes effect only while the daemon is stopped",
+                       "pipeline runs (last committed here: {}); is another daemon running it? {}",
                        offset->value,
                        partition.group_committed ? std::to_string(partition.group_committed->value)
-                                                 : "nothing"));
+                                                 : "nothing",
+                       limits_.transactional
+                           ? "Exactly-once pipelines are moved with drawbridge offsets reset"
+                           : "A reset takes effect only while the daemon is stopped"));
   }
 }
 
@@ -557,6 +677,10 @@ void ShardCore::refresh_group(Instant now) {
 // ---- life -----------------------------------------------------------------------------------
 
 void ShardCore::tick(Instant now) {
+  if (limits_.transactional) {
+    tick_transactional(now);
+    return;
+  }
   if (state_ == State::kDraining) finish_drain(now);
   const bool settled = touched_.empty();  // witnesses match positions
   if (state_ == State::kStopping && settled && !committing_) {
@@ -586,14 +710,45 @@ void ShardCore::tick(Instant now) {
   if (now >= next_group_refresh_) refresh_group(now);
 }
 
+void ShardCore::tick_transactional(Instant now) {
+  drive_transaction(now);
+  if (state_ == State::kDraining) finish_drain(now);
+  if (alive() || state_ == State::kStopping) follow_group(now);
+  if (state_ == State::kStopping) {
+    const bool late = now >= stop_deadline_;
+    const bool told = !group_committing_ || now >= group_deadline_;
+    if (late || (at_rest() && told)) {
+      state_ = State::kStopped;
+      emit(StoppedCommand{});
+    }
+  }
+  if (failure_) say_failure(now);
+  if (state_ == State::kStopped || state_ == State::kFailed) return;
+  ask_ranges(now);
+  if (now >= next_group_refresh_) refresh_group(now);
+}
+
+// Exactly-once: nothing more will be committed by waiting.
+bool ShardCore::at_rest() const {
+  if (sink_down_) return true;
+  if (unanswered_ > 0 || !touched_.empty() || transaction_busy() || abort_wanted_) return false;
+  return rewind_all_ || !dirty();
+}
+
 Instant ShardCore::deadline() const {
   if (state_ == State::kFailed && failure_) {
-    const bool waits = fail_deadline_ && unanswered_ > 0;
+    const bool waits = fail_deadline_ && (limits_.transactional || unanswered_ > 0);
     return waits ? *fail_deadline_ : Instant::min();
   }
-  Instant next = next_commit_;
+  // What ends a transaction is an answer, which wakes the shard.
+  const bool answer_due =
+      transaction_busy() || rewind_all_ || (limits_.transactional && sink_down_);
+  Instant next = answer_due ? Instant::max() : next_commit_;
+  if (group_behind_ && !group_committing_) next = std::min(next, next_group_);
   // With something unanswered, only its answer ends the drain.
-  if (state_ == State::kDraining && unanswered_ == 0) next = std::min(next, not_before_);
+  if (state_ == State::kDraining && unanswered_ == 0 && !transaction_busy()) {
+    next = std::min(next, not_before_);
+  }
   if (queries_wanted_ > 0 && alive()) {
     for (const auto& partition : partitions_) {
       if (partition && partition->query_wanted) next = std::min(next, partition->query_not_before);
@@ -611,7 +766,8 @@ void ShardCore::stop(Instant now, Duration drain_timeout) {
   if (!alive()) return;
   state_ = State::kStopping;
   stop_deadline_ = now + drain_timeout;
-  emit(PurgeCommand{});  // what was not sent yet is not worth waiting for
+  // What was not sent yet is not worth waiting for; a transaction is whole or nothing.
+  if (!limits_.transactional) emit(PurgeCommand{});
 }
 
 void ShardCore::fail(Error error) {
@@ -624,6 +780,11 @@ void ShardCore::fail(Error error) {
 // spares the duplicates.
 void ShardCore::say_failure(Instant now) {
   if (!fail_deadline_) fail_deadline_ = now + limits_.fail_drain;
+  if (limits_.transactional) {
+    if (!at_rest() && !abort_wanted_ && now < *fail_deadline_) return;
+    emit(FailCommand{*std::exchange(failure_, std::nullopt)});
+    return;
+  }
   if (!touched_.empty() || committing_) return;
   if (unanswered_ > 0 && now < *fail_deadline_) return;
   gather_commit();

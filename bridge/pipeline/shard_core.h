@@ -1,10 +1,12 @@
-// ShardCore: the deterministic heart of a shard. See ENGINE.md for the state machine.
+// ShardCore: the deterministic heart of a shard. See ENGINE.md for the state machine, and
+// EXACTLY_ONCE.md for what transactions add.
 //
 // Events go in as method calls, commands come out of take_commands(), time is a parameter.
 // No I/O, no clock, no thread. Not thread-safe.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +36,9 @@ struct ShardLimits {
   Duration group_refresh = std::chrono::hours(24);  // idle partitions are committed again
   Duration group_wait = std::chrono::seconds(5);    // for the group's answer, when stopping
   Duration fail_drain = std::chrono::seconds(5);    // for answers, before a failure is said
+  // Exactly-once: positions become durable with a transaction on the target, every commit_interval.
+  bool transactional = false;
+  Duration commit_interval = std::chrono::milliseconds(100);
   Duration retry_least = std::chrono::milliseconds(100);
   Duration retry_most = std::chrono::seconds(30);
 };
@@ -62,9 +67,13 @@ struct PositionUpdate {
   SlotId slot;
   Checkpoint checkpoint;  // saved_at is filled in by the shell
 };
-struct CommitCommand {  // make these durable, then answer with committed()
+// Make these durable, then answer with committed(). Exactly-once: as records of the ledger, with
+// which the transaction is then committed; a commit that became an abort is answered by aborted().
+struct CommitCommand {
   std::vector<PositionUpdate> positions;
 };
+struct CutCommand {};        // what is sent from now on belongs to the next transaction
+struct AbortCommand {};      // take back all that is not committed; answered by aborted()
 struct GroupCommitCommand {  // tell the source's group; answered by group_committed()
   std::vector<std::pair<SlotId, Offset>> offsets;
 };
@@ -78,9 +87,9 @@ struct FailCommand {  // the pipeline fails
 };
 struct StoppedCommand {};  // drained and committed
 
-using Command =
-    std::variant<AssignCommand, QueryRangeCommand, PurgeCommand, NewSinkCommand, CommitCommand,
-                 GroupCommitCommand, NoticeCommand, FailCommand, StoppedCommand>;
+using Command = std::variant<AssignCommand, QueryRangeCommand, PurgeCommand, NewSinkCommand,
+                             CommitCommand, CutCommand, AbortCommand, GroupCommitCommand,
+                             NoticeCommand, FailCommand, StoppedCommand>;
 
 class ShardCore {
  public:
@@ -120,7 +129,7 @@ class ShardCore {
   // ---- records ----
   Admission admit(SlotId slot, Offset offset, std::uint64_t era, Instant now);
   void verify(SlotId slot, const Witness& seen, Instant now);
-  [[nodiscard]] const Error& condemned(SlotId slot) const;
+  [[nodiscard]] const Error& condemned(SlotId slot, Offset offset) const;
   // False while draining, without a sink, or isolating with a record unanswered.
   [[nodiscard]] bool may_send() const;
   [[nodiscard]] bool isolating() const { return isolating_ > 0; }
@@ -139,10 +148,19 @@ class ShardCore {
   void witness(SlotId slot, const Witness& witness);
 
   // ---- sink, store, group ----
-  void sink_lost(Instant now);      // fatal: what was sent has no answer any more
-  void sink_ready();                // a NewSinkCommand was carried out
+  void sink_lost(Instant now);  // fatal: what was sent has no answer any more
+  // A NewSinkCommand was carried out. Exactly-once: resume() was called for every partition of
+  // which the ledger tells.
+  void sink_ready();
+  // Exactly-once: what the ledger says, read after the predecessor was fenced. It alone decides.
+  void resume(SlotId slot, const Position& position);
+  // Exactly-once: the ledger has to say something although no position moved.
+  void want_commit() { commit_wanted_ = true; }
   void want_new_sink(Instant now);  // its options changed: drain, then replace
   void committed(const Result<void>& result, Instant now);
+  // Exactly-once: nothing of the transaction will ever be visible. `error`: why, where it was not
+  // asked for.
+  void aborted(const std::optional<Error>& error, Instant now);
   void group_committed(const std::vector<std::pair<SlotId, Offset>>& offsets, bool ok);
   // What the group says now; warns when somebody else moved it.
   void group_seen(SlotId slot, std::optional<Offset> offset);
@@ -192,13 +210,14 @@ class ShardCore {
     Offset expected;                 // offsets only rise: the next record is this one or later
     std::uint64_t valid_from_era = 0;
     std::optional<Offset> isolate_until;  // refused in a batch up to here
-    std::optional<std::pair<Offset, Error>> condemned;
+    std::map<Offset, Error> condemned;    // refused alone, and not passed durably yet
     std::optional<Offset> end_seen;
     bool touched = false;  // in touched_
 
     bool unsaved = false;        // differs from what is durable, or the group does
     bool start_unsaved = false;  // nothing is polled before it is durable
     Offset durable;
+    Position anchor;  // exactly-once: where an abort goes back to
     std::optional<Offset> group_committed;
     std::optional<Offset> group_pending;
     Instant group_time;
@@ -214,12 +233,15 @@ class ShardCore {
     bool acknowledged = false;
     bool dead_letter = false;
     bool alone = false;  // nothing else was in a sink: a refusal can only mean this one
+    std::uint32_t transaction = 0;
   };
 
   void drain();
   void finish_drain(Instant now);
   void back_off(Instant now);
+  void forget(SlotId slot, Partition& partition, Offset position);
   void rewind(SlotId slot, Partition& partition);
+  void rewind_to_anchor(SlotId slot, Partition& partition);
   void read_from_position(SlotId slot, Partition& partition, bool verify);
   void position_moved(Partition& partition);
   void apply_end(Partition& partition);
@@ -231,6 +253,11 @@ class ShardCore {
   void acknowledge(EntryId id);
   void track(EntryId id, SlotId slot, Offset offset);
   bool gather_commit();
+  void drive_transaction(Instant now);
+  void lose_transaction();
+  void follow_group(Instant now);
+  void tick_transactional(Instant now);
+  [[nodiscard]] bool at_rest() const;
   void say_failure(Instant now);
   void refresh_group(Instant now);
   void tell_group(std::vector<std::pair<SlotId, Offset>> offsets, Instant now);
@@ -238,6 +265,10 @@ class ShardCore {
   [[nodiscard]] const Partition& at(SlotId slot) const { return *partitions_[slot]; }
   void emit(Command command) { commands_.push_back(std::move(command)); }
   void notice(Level level, SlotId slot, std::string text);
+  void answered(const Entry& entry);
+  [[nodiscard]] bool transaction_busy() const {
+    return limits_.transactional && (closing_ || committing_ || aborting_);
+  }
   [[nodiscard]] bool alive() const {
     return state_ == State::kRunning || state_ == State::kDraining;
   }
@@ -275,6 +306,18 @@ class ShardCore {
   bool committing_ = false;
   bool asked_late_ = false;  // the store failed, and was asked again at the stop's deadline
   std::vector<PositionUpdate> in_commit_;
+
+  // Exactly-once (EXACTLY_ONCE.md).
+  std::uint32_t transaction_ = 0;       // what begins now belongs to it
+  bool closing_ = false;                // cut, not committed yet
+  std::size_t unanswered_closing_ = 0;  // of what was sent before the cut
+  bool commit_wanted_ = false;
+  bool abort_wanted_ = false;
+  bool aborting_ = false;
+  bool rewind_all_ = false;    // the drain ends with every partition at its anchor
+  bool group_behind_ = false;  // the group has not been told of the newest commit
+  Instant next_group_;
+
   bool group_committing_ = false;
   Instant group_deadline_;
   std::optional<Error> store_error_;

@@ -37,6 +37,8 @@ ShardLimits shard_limits(const PipelineOptions& options) {
   limits.in_flight_records = std::max<std::uint64_t>(options.max_in_flight_records / shards, 1);
   limits.checkpoint_interval = options.checkpoint_interval;
   limits.checkpoint_records = options.checkpoint_records;
+  limits.transactional = options.exactly_once;
+  limits.commit_interval = options.commit_interval;
   return limits;
 }
 
@@ -45,6 +47,7 @@ ShardWorker::ShardWorker(ShardDependencies dependencies, const SinkOptions& sink
       sink_options_(sink),
       core_(shard_limits(deps_.options), deps_.options.on_gap, deps_.clock.now()),
       hash_seed_(deps_.store.hash_seed()),
+      cache_at_(deps_.clock.now()),
       retry_at_(deps_.clock.now() + kForever),
       publish_at_(deps_.clock.now()) {
   make_sinks();
@@ -86,6 +89,7 @@ Instant ShardWorker::step() {
   const bool more = work(now);
   release(now);
   carry_out(now);
+  if (now >= cache_at_ || finished()) save_cache(now);
   if (now >= publish_at_ || finished()) publish(now);
   check_goals();
   if (finished() || more) return now;
@@ -142,6 +146,25 @@ void ShardWorker::handle_messages(Instant now) {
 }
 
 void ShardWorker::handle(AddPartitionMessage& message, Instant now) {
+  if (deps_.ledger) {
+    if (!deps_.ledger->known()) {
+      before_ledger_.push_back(std::move(message));
+      return;
+    }
+    // Where nothing was ever committed, the start is what policy, store and group made it.
+    PartitionStart& start = message.start;
+    if (const LedgerPosition* said = deps_.ledger->find(message.at)) {
+      start.position = said->position;
+      start.fresh = start.save_now = false;
+    } else if (deps_.ledger->begun()) {
+      start.position = {};  // a new partition, from its beginning
+      start.fresh = true;
+      start.save_now = false;
+    } else {
+      start.save_now = !start.fresh;
+      start.position.witness.reset();  // its hash is keyed by the store
+    }
+  }
   if (message.slot >= partitions_.size()) partitions_.resize(message.slot + 1);
   if (message.goal) {
     goals_open_ = true;
@@ -160,7 +183,7 @@ void ShardWorker::set_route(PartitionInfo& partition, Route route) {
 }
 
 void ShardWorker::check_goals() {
-  if (!goals_open_ || caught_up_said_ || hand_.batch != nullptr) return;
+  if (!goals_open_ || caught_up_said_ || hand_.batch != nullptr || !before_ledger_.empty()) return;
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     const auto& partition = partitions_[slot];
     if (!partition || !partition->goal) continue;
@@ -175,6 +198,7 @@ void ShardWorker::check_goals() {
 void ShardWorker::take_deliveries(Instant now) {
   take_deliveries(sink_, now);
   take_deliveries(dead_letter_sink_, now);
+  if (deps_.ledger) take_transaction_events(now);
 }
 
 void ShardWorker::take_deliveries(std::unique_ptr<Sink>& sink, Instant now) {
@@ -256,7 +280,15 @@ void ShardWorker::carry_out(Instant now) {
                        if (sink_) sink_->purge();
                      },
                      [&](const NewSinkCommand&) { make_sinks(); },
-                     [&](const CommitCommand& commit) { save(commit, now); },
+                     [&](const CommitCommand& commit) {
+                       if (deps_.ledger) {
+                         state_in_ledger(commit);
+                       } else {
+                         save(commit, now);
+                       }
+                     },
+                     [&](const CutCommand&) { sink_->cut(); },
+                     [&](const AbortCommand&) { sink_->abort(); },
                      [&](const GroupCommitCommand& commit) {
                        std::vector<std::pair<TopicPartition, Offset>> offsets;
                        offsets.reserve(commit.offsets.size());
@@ -284,8 +316,10 @@ void ShardWorker::drop_sinks() {
 
 void ShardWorker::make_sinks() {
   drop_sinks();
+  sink_options_.transaction = deps_.transaction;
   auto sink = deps_.target.make_sink(sink_options_, deps_.waker);
-  if (sink && deps_.dead_letter_target != nullptr) {
+  // In a transaction, dead letters go with it.
+  if (sink && deps_.dead_letter_target != nullptr && !deps_.ledger) {
     // Few records, limits that are not known here, and no neighbour to refuse along with one.
     SinkOptions options;
     options.one_record_a_request = true;
@@ -304,20 +338,106 @@ void ShardWorker::make_sinks() {
     return;
   }
   sink_ = std::move(*sink);
-  core_.sink_ready();
+  if (!deps_.ledger) core_.sink_ready();
 }
 
-void ShardWorker::save(const CommitCommand& command, Instant now) {
+// ---- exactly-once ---------------------------------------------------------------------------
+
+void ShardWorker::take_transaction_events(Instant now) {
+  while (sink_) {
+    const auto event = sink_->take_transaction_event();
+    if (!event) return;
+    switch (event->kind) {
+      case TransactionEvent::Kind::kReady:
+        ledger_ready(*event, now);
+        break;
+      case TransactionEvent::Kind::kCommitted:
+        deps_.ledger->committed();
+        for (const PositionUpdate& update : in_commit_) {
+          uncached_.insert_or_assign(update.slot, update);
+        }
+        core_.committed({}, now);
+        break;
+      case TransactionEvent::Kind::kAborted:
+        if (event->error) {
+          log_folded(Level::kWarning, "transaction aborted, will be done again",
+                     {{"pipeline", deps_.options.name},
+                      {"shard", deps_.shard},
+                      {"error", event->error->message}});
+        }
+        core_.aborted(event->error, now);
+        break;
+    }
+  }
+}
+
+void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
+  if (const auto read = deps_.ledger->read(event.ledger); !read) {
+    core_.fail(read.error());
+    return;
+  }
+  hash_seed_ = deps_.ledger->hash_seed();
+  for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
+    if (!partitions_[slot]) continue;
+    if (const LedgerPosition* said = deps_.ledger->find(partitions_[slot]->at)) {
+      core_.resume(slot, said->position);
+    }
+  }
+  core_.sink_ready();
+  if (!deps_.ledger->begun()) core_.want_commit();
+  for (AddPartitionMessage& message : std::exchange(before_ledger_, {})) handle(message, now);
+}
+
+void ShardWorker::state_in_ledger(const CommitCommand& command) {
+  in_commit_ = command.positions;
+  std::vector<std::pair<TopicPartition, Position>> positions;
+  positions.reserve(in_commit_.size());
+  for (const PositionUpdate& update : in_commit_) {
+    positions.emplace_back(partitions_[update.slot]->at, update.checkpoint.position);
+  }
+  auto records = deps_.ledger->state(positions, deps_.clock.wall());
+  if (!records) {
+    core_.fail(records.error());
+    return;
+  }
+  sink_->commit(std::move(*records));
+}
+
+// The store follows at leisure: nothing is decided by what it holds.
+void ShardWorker::save_cache(Instant now) {
+  cache_at_ = now + deps_.options.checkpoint_interval;
+  if (uncached_.empty()) return;
+  std::vector<PositionUpdate> positions;
+  for (const auto& [slot, update] : uncached_) {
+    positions.push_back(update);
+    positions.back().checkpoint.position.witness.reset();  // its hash is keyed by the ledger
+  }
+  if (const auto saved = deps_.store.save(entries_of(positions)); !saved) {
+    log_folded(Level::kWarning, "the state directory cannot follow the ledger",
+               {{"pipeline", deps_.options.name}, {"error", explain(saved.error())}});
+    return;
+  }
+  uncached_.clear();
+}
+
+// ---- at least once --------------------------------------------------------------------------
+
+std::vector<CheckpointEntry> ShardWorker::entries_of(
+    std::span<const PositionUpdate> positions) const {
   std::vector<CheckpointEntry> entries;
-  entries.reserve(command.positions.size());
+  entries.reserve(positions.size());
   const WallMillis wall = deps_.clock.wall();
-  for (const PositionUpdate& update : command.positions) {
+  for (const PositionUpdate& update : positions) {
     Checkpoint checkpoint = update.checkpoint;
     checkpoint.saved_at = wall;
     entries.push_back(
         {{deps_.options.name, deps_.cluster_id, partitions_[update.slot]->at}, checkpoint});
   }
-  const auto saved = deps_.store.save(entries);
+  return entries;
+}
+
+void ShardWorker::save(const CommitCommand& command, Instant now) {
+  const auto saved = deps_.store.save(entries_of(command.positions));
   if (!saved) {
     log_folded(Level::kError, "checkpoint not saved, the shard waits",
                {{"pipeline", deps_.options.name}, {"error", explain(saved.error())}});
@@ -440,7 +560,7 @@ ShardWorker::Progress ShardWorker::work_record(Record& record, Instant now) {
       return Progress::kDone;
     case ShardCore::Admission::kCondemned:
       if (!hand_.failure) {
-        hand_.failure = core_.condemned(record.slot);
+        hand_.failure = core_.condemned(record.slot, record.offset);
         hand_.failed_in = "target";
       }
       break;
@@ -641,7 +761,7 @@ ShardWorker::Progress ShardWorker::send_dead_letter(Record& record, Instant now)
     hand_.sealed = true;
   }
   const EntryId entry = core_.reserve();
-  const auto sent = dead_letter_sink_->send(dead, entry);
+  const auto sent = sink_for_dead_letters().send(dead, entry);
   if (sent && *sent == SendStatus::kAccepted) {
     log_folded(Level::kWarning, "record sent to the dead-letter topic",
                {{"pipeline", deps_.options.name},

@@ -8,10 +8,12 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -22,6 +24,7 @@
 #include "bridge/pipeline/options.h"
 #include "bridge/pipeline/ports.h"
 #include "bridge/pipeline/shard_core.h"
+#include "bridge/pipeline/shard_ledger.h"
 #include "bridge/transform/chain.h"
 
 namespace drawbridge {
@@ -110,6 +113,9 @@ struct ShardDependencies {
   ShardListener& listener;
   Chain chain;
   std::unique_ptr<Transform> seal;  // for dead letters; null where they stay as they came
+  // Exactly-once: null and empty otherwise.
+  std::unique_ptr<ShardLedger> ledger = nullptr;
+  std::optional<TransactionOptions> transaction = std::nullopt;
 };
 
 ShardLimits shard_limits(const PipelineOptions& options);
@@ -201,6 +207,12 @@ class ShardWorker {
   void drop_sinks();
   void make_sinks();
   void save(const CommitCommand& command, Instant now);
+  void state_in_ledger(const CommitCommand& command);
+  void take_transaction_events(Instant now);
+  void ledger_ready(const TransactionEvent& event, Instant now);
+  void save_cache(Instant now);
+  std::vector<CheckpointEntry> entries_of(std::span<const PositionUpdate> positions) const;
+  Sink& sink_for_dead_letters() { return dead_letter_sink_ ? *dead_letter_sink_ : *sink_; }
   void say(const NoticeCommand& notice) const;
   void publish(Instant now);
   void check_goals();
@@ -210,7 +222,7 @@ class ShardWorker {
   ShardDependencies deps_;
   SinkOptions sink_options_;
   ShardCore core_;
-  const std::uint64_t hash_seed_;
+  std::uint64_t hash_seed_;
   std::unique_ptr<Sink> sink_;
   std::unique_ptr<Sink> dead_letter_sink_;
   std::vector<std::optional<PartitionInfo>> partitions_;  // by slot
@@ -219,6 +231,11 @@ class ShardWorker {
   std::vector<std::unique_ptr<Batch>> batches_;  // all that exist
   std::vector<Batch*> free_batches_;
   std::vector<Delivery> deliveries_;
+  // Exactly-once:
+  std::vector<AddPartitionMessage> before_ledger_;  // partitions that wait for the ledger
+  std::vector<PositionUpdate> in_commit_;
+  std::map<SlotId, PositionUpdate> uncached_;  // committed, and not in the store yet
+  Instant cache_at_;
   Hand hand_;
   std::uint64_t adapted_before_ = 0;  // by sinks that are gone
   Instant retry_at_;                  // for what waits without a wake-up

@@ -74,6 +74,7 @@ pipelines:
       create-topics: false
     on-error: stop
     delivery: at-least-once
+    commit-interval: 100ms
     shards: 4
     max-in-flight:
       bytes: 8MiB

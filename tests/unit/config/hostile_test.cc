@@ -67,13 +67,15 @@ TEST(Hostile, UnknownKeys) {
         "`fetch.min.bytes`?"}},
       {pipeline(kFrom + ", " + kTo + ", zzzzz: 2"),
        {"4:58: unknown key `zzzzz` in `pipelines.p`; there are from, dataset, require, transforms, "
-        "to, on-error, delivery, shards, max-in-flight, checkpoint, refresh, drain-timeout"}},
+        "to, on-error, delivery, commit-interval, shards, max-in-flight, checkpoint, refresh, "
+        "drain-timeout"}},
       {pipeline("from: {cluster: a, topics: [x], zzzzz: 1}, " + kTo),
        {"4:39: unknown key `zzzzz` in `pipelines.p.from`; there are cluster, topics, exclude, "
         "start, group, on-gap and the client library's properties"}},
       {pipeline(kFrom + ", " + kTo + ", \"a\\e[2Jb\": 2"),
        {"4:58: unknown key `a\\u{1b}[2Jb` in `pipelines.p`; there are from, dataset, require, "
-        "transforms, to, on-error, delivery, shards, max-in-flight, checkpoint, refresh, "
+        "transforms, to, on-error, delivery, commit-interval, shards, max-in-flight, checkpoint, "
+        "refresh, "
         "drain-timeout"}},
       {pipeline(kFrom + ", " + kTo + ", transforms: [{encrpyt: {domain: k}}]"),
        {"4:72: unknown transform `encrpyt`; did you mean `encrypt`?"}},
@@ -126,8 +128,10 @@ TEST(Hostile, WrongTypes) {
       {pipeline(rest + "checkpoint: [1s]"),
        {"4:70: `pipelines.p.checkpoint` expects a map with the keys interval, records, not a "
         "list"}},
-      {pipeline(rest + "delivery: exactly-once"),
-       {"4:68: `pipelines.p.delivery` expects one of at-least-once, not `exactly-once`"}},
+      {pipeline(rest + "delivery: once"),
+       {"4:68: `pipelines.p.delivery` expects one of at-least-once, exactly-once, not `once`"}},
+      {pipeline(rest + "commit-interval: 0ms"),
+       {"4:75: `pipelines.p.commit-interval` expects a duration from 1ms to 10000ms, not `0ms`"}},
       {pipeline(rest + "on-error: ignore"),
        {"4:68: `pipelines.p.on-error` is one of stop, drop, {dead-letter: ...}"}},
       {pipeline(rest + "on-error: dead-leter"),

@@ -255,7 +255,7 @@ TEST(ShardCoreRefusal, OnlyARecordRefusedAloneIsCondemned) {
   shard.refuse(shard.send(1));
   shard.step();
   EXPECT_EQ(shard.admit(1), Admission::kCondemned);
-  EXPECT_EQ(shard.core.condemned(kSlot).code, ErrorCode::kTooLarge);
+  EXPECT_EQ(shard.core.condemned(kSlot, Offset{1}).code, ErrorCode::kTooLarge);
   EXPECT_EQ(shard.purged, 1) << "alone there is nothing to take back";
   // The failure policy dropped it: the copy goes on, and no longer one by one.
   shard.core.drop(kSlot, Offset{1}, shard.now);

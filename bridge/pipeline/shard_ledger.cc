@@ -1,0 +1,121 @@
+#include "bridge/pipeline/shard_ledger.h"
+
+#include <algorithm>
+#include <cstring>
+#include <variant>
+
+#include "bridge/base/secret.h"
+
+namespace drawbridge {
+
+Result<void> check_header(const LedgerHeader& header, const LedgerIdentity& expected) {
+  if (header.daemon != expected.daemon || header.pipeline != expected.pipeline ||
+      header.epoch != expected.epoch) {
+    return fail(ErrorCode::kForeign,
+                "the ledger is of daemon {}, pipeline {}, epoch {}, not of daemon {}, pipeline {}, "
+                "epoch {}: choose another daemon.name or pipeline name",
+                header.daemon, header.pipeline, header.epoch, expected.daemon, expected.pipeline,
+                expected.epoch);
+  }
+  if (header.moved_to) {
+    return fail(ErrorCode::kInvalid,
+                "the ledger of epoch {} is closed: pipeline {} was moved to epoch {}; start the "
+                "daemon again, with the number of shards that it was moved to",
+                header.epoch, expected.pipeline, *header.moved_to);
+  }
+  if (header.shards != expected.shards) {
+    return fail(ErrorCode::kInvalid,
+                "pipeline {} was first started with {} shards and is configured with {}: set "
+                "shards: {}, or move it with drawbridge offsets reshard",
+                expected.pipeline, header.shards, expected.shards, header.shards);
+  }
+  return {};
+}
+
+Result<void> ShardLedger::make_header() {
+  DRAWBRIDGE_ASSIGN(const SecretBytes random,
+                    SecretBytes::random(sizeof header_.hash_seed + header_.digest_key.size()));
+  ByteView bytes = random.reveal(SecretAccess());
+  std::memcpy(&header_.hash_seed, bytes.data(), sizeof header_.hash_seed);
+  bytes = bytes.subspan(sizeof header_.hash_seed);
+  std::ranges::copy(bytes, header_.digest_key.begin());
+  header_.daemon = identity_.daemon;
+  header_.pipeline = identity_.pipeline;
+  header_.epoch = identity_.epoch;
+  header_.shards = identity_.shards;
+  return {};
+}
+
+Result<void> ShardLedger::read(std::span<const LedgerRecord> records) {
+  // The newest record of a key counts: compaction comes when it likes.
+  std::optional<LedgerHeader> header;
+  std::map<TopicPartition, LedgerPosition> positions;
+  bool other_cluster = false;
+  for (const LedgerRecord& record : records) {
+    DRAWBRIDGE_ASSIGN(LedgerEntry entry, decode_ledger(record.key, record.value));
+    if (auto* said = std::get_if<LedgerHeader>(&entry)) {
+      header = std::move(*said);
+      continue;
+    }
+    auto& position = std::get<LedgerPosition>(entry);
+    sequence_ = std::max(sequence_, position.sequence);
+    if (position.cluster_id != identity_.cluster_id) {
+      other_cluster = true;
+      continue;
+    }
+    positions.insert_or_assign(position.at, std::move(position));
+  }
+  if (header) {
+    DRAWBRIDGE_TRY(check_header(*header, identity_));
+    header_ = std::move(*header);
+  } else if (identity_.epoch > 1) {
+    return fail(ErrorCode::kInvalid,
+                "the ledger of epoch {} is not complete: the move of pipeline {} to it was "
+                "interrupted; run drawbridge offsets reshard again",
+                identity_.epoch, identity_.pipeline);
+  } else if (!known_) {
+    DRAWBRIDGE_TRY(make_header());
+  }
+  if (positions.empty() && other_cluster) {
+    return fail(ErrorCode::kForeign,
+                "the ledger of pipeline {} tells of another source cluster; the source is {} now. "
+                "If that is meant, start under a new pipeline name",
+                identity_.pipeline, identity_.cluster_id);
+  }
+  header_written_ = header.has_value();
+  positions_ = std::move(positions);
+  known_ = true;
+  return {};
+}
+
+const LedgerPosition* ShardLedger::find(const TopicPartition& at) const {
+  const auto found = positions_.find(at);
+  return found == positions_.end() ? nullptr : &found->second;
+}
+
+Result<std::vector<LedgerRecord>> ShardLedger::state(
+    std::span<const std::pair<TopicPartition, Position>> positions, WallMillis now) {
+  std::vector<LedgerRecord> records;
+  records.reserve(positions.size() + 1);
+  if (!header_written_) {
+    header_.made_at = now;
+    DRAWBRIDGE_ASSIGN(LedgerRecord record, encode_ledger(header_));
+    records.push_back(std::move(record));
+  }
+  ++sequence_;
+  for (const auto& [at, position] : positions) {
+    LedgerPosition said;
+    said.cluster_id = identity_.cluster_id;
+    said.at = at;
+    said.position = position;
+    said.sequence = sequence_;
+    said.saved_at = now;
+    DRAWBRIDGE_ASSIGN(LedgerRecord record, encode_ledger(said));
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+void ShardLedger::committed() { header_written_ = true; }
+
+}  // namespace drawbridge

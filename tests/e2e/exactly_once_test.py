@@ -1,0 +1,127 @@
+"""delivery: exactly-once. A read_committed reader of the target sees each record once, in order,
+whatever happens to the bridge and its brokers."""
+
+import random
+import shutil
+import signal
+import time
+
+import yaml
+from crash_test import PARTITIONS, Writer, account_for
+
+from harness import configuration, pipeline, wait_until
+
+
+def exactly_once(topic, **settings):
+    return pipeline(topic, **{"delivery": "exactly-once", "shards": 2, **settings})
+
+
+def test_kill_9_and_a_lost_state_directory(source, target, bridge, unique):
+    topic = source.create_topic(unique(), PARTITIONS)
+    made = bridge(configuration(source, target, {unique("p"): exactly_once(topic)}))
+    writer = Writer(source, topic, rate=4_000)
+    writer.start()
+    for life in range(15):
+        made.start()
+        time.sleep(random.uniform(0.1, 1.5))
+        made.kill()
+        if life % 3 == 2:
+            shutil.rmtree(made.folder / "state")
+    written = writer.finish()
+    made.until_caught_up()
+    assert account_for(source, target, topic) == 0
+    assert sum(map(len, target.read(topic).values())) == written
+
+
+def test_stops_leave_nothing_open(source, target, bridge, unique):
+    topic = source.create_topic(unique(), PARTITIONS)
+    name = unique("p")
+    made = bridge(configuration(source, target, {name: exactly_once(topic)}))
+    writer = Writer(source, topic, rate=10_000)
+    writer.start()
+    for _ in range(3):
+        made.start()
+        made.wait_for("pipeline running")
+        time.sleep(random.uniform(0.5, 1.0))
+        assert made.terminate() == 0
+        # Nothing hides behind an open transaction.
+        assert target.read(topic, "read_uncommitted") == target.read(topic)
+    writer.finish()
+    made.until_caught_up()
+    assert account_for(source, target, topic) == 0
+    # The usual lag tools see the end.
+    committed = source.committed(f"drawbridge-{name}", topic)
+    assert committed == {p: end for p, (_, end) in source.ends(topic).items()}
+
+
+def test_a_frozen_predecessor_can_write_nothing(source, target, bridge, unique):
+    topic = source.create_topic(unique(), PARTITIONS)
+    config = configuration(source, target, {unique("p"): exactly_once(topic)})
+    first, second = bridge(config), bridge(config)
+    writer = Writer(source, topic, rate=4_000)
+    writer.start()
+    first.start()
+    first.wait_for("pipeline running")
+    time.sleep(1)
+    first.signal(signal.SIGSTOP)
+    second.start()
+    wait_until(lambda: sum(map(len, target.read(topic).values())) > 8_000, 60, "the successor")
+    first.signal(signal.SIGCONT)
+    first.wait_for("fenced")
+    first.kill()
+    writer.finish()
+    second.kill()
+    second.until_caught_up()
+    assert account_for(source, target, topic) == 0
+
+
+def test_brokers_restart(own_broker, bridge, unique):
+    here, there = own_broker("3.9", name="here"), own_broker("4.1", name="there")
+    topic = here.create_topic(unique(), PARTITIONS)
+    made = bridge(configuration(here, there, {unique("p"): exactly_once(topic)})).start()
+    writer = Writer(here, topic, rate=2_000)
+    writer.start()
+    made.wait_for("pipeline running")
+    time.sleep(1)
+    for kill in (False, True):
+        if kill:
+            there.kill()
+        else:
+            there.stop()
+        time.sleep(2)
+        there.start()
+        time.sleep(3)
+    writer.finish()
+    assert made.terminate() == 0
+    made.until_caught_up()
+    assert account_for(here, there, topic) == 0
+
+
+def test_dead_letters_go_with_the_transaction(source, target, bridge, unique):
+    """Records that the broker refuses, among good ones: each is once on one of the two topics."""
+    topic, dead = source.create_topic(unique(), 2), unique("dead")
+    target.create_topic(topic, 2, message_timestamp_after_max_ms=3_600_000)
+    target.create_topic(dead, 2, message_timestamp_after_max_ms=10**12)
+    now = int(time.time() * 1000)
+    source.produce(topic, (
+        {"value": b"%d" % i, "partition": i % 2,
+         "timestamp": now + (86_400_000 if i % 500 == 499 else 0)} for i in range(3_000)))
+    made = bridge(configuration(source, target, {unique("p"): exactly_once(
+        topic, create=False, on_error={"dead-letter": {"topic": dead}})}))
+    made.until_caught_up()
+    bad = [b"%d" % i for i in range(499, 3_000, 500)]
+    assert sorted(target.values(dead)) == sorted(bad)
+    for partition, records in target.read(topic).items():
+        assert [r.value for r in records] == [
+            b"%d" % i for i in range(partition, 3_000, 2) if b"%d" % i not in bad]
+
+
+def test_the_ledger_follows_a_pipeline_that_was_at_least_once(source, target, bridge, unique):
+    topic, name = source.create_topic(unique(), PARTITIONS), unique("p")
+    made = bridge(configuration(source, target, {name: pipeline(topic, shards=2)}))
+    source.produce(topic, [b"%d" % i for i in range(1_000)])
+    made.until_caught_up()
+    made.configure(yaml.safe_dump(configuration(source, target, {name: exactly_once(topic)})))
+    source.produce(topic, [b"%d" % i for i in range(1_000, 2_000)])
+    made.until_caught_up()
+    assert sorted(map(int, target.values(topic))) == list(range(2_000))
