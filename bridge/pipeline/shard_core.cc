@@ -32,7 +32,7 @@ void ShardCore::add(SlotId slot, const PartitionStart& start, Instant now) {
   // The group may lag behind what was saved, or have lost its offset: it is told again.
   const bool tell = !start.fresh && start.group_committed != start.position.next;
   partition.unsaved = start.save_now || (tell && !limits_.transactional);
-  group_behind_ = group_behind_ || tell;
+  group_behind_ = group_behind_ || (tell && limits_.transactional);
   partition.start_unsaved = start.save_now;
   if (start.save_now) ++starts_unsaved_;
   partition.group_committed = start.group_committed;
