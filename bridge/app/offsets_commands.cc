@@ -245,6 +245,7 @@ Result<void> reset(const Configuration& configuration, const ResetRequest& reque
   DRAWBRIDGE_ASSIGN(const auto store, open_state(configuration, true));
   const auto connector = kafka::make_connector();
   DRAWBRIDGE_ASSIGN(const auto positions, Positions::open(*pipeline, *store, *connector));
+  DRAWBRIDGE_TRY(positions->check_topic(request.topic));
   DRAWBRIDGE_ASSIGN(const auto views, positions->look(request.topic, request.partition));
   DRAWBRIDGE_ASSIGN(const auto offsets, positions->resolve(request.to, views));
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "bridge/pipeline/topic_selector.h"
 #include "config/text.h"
 
 namespace drawbridge {
@@ -37,6 +38,28 @@ Result<std::unique_ptr<Positions>> Positions::open(const PipelineOptions& pipeli
   DRAWBRIDGE_ASSIGN(positions->source_, connector.source(pipeline, {}));
   DRAWBRIDGE_ASSIGN(positions->cluster_id_, positions->source_->cluster_id(kTimeout));
   return positions;
+}
+
+Result<void> Positions::check_topic(const std::string& topic) {
+  DRAWBRIDGE_ASSIGN(const auto selector, TopicSelector::compile(pipeline_.topics));
+  if (selector.selected(topic, internal_topic(topic))) return {};
+  DRAWBRIDGE_ASSIGN(const auto stored, store_.load(pipeline_.name));
+  const bool was_selected = std::ranges::any_of(stored, [&](const CheckpointEntry& entry) {
+    return entry.key.cluster_id == cluster_id_ && entry.key.at.topic == topic;
+  });
+  if (was_selected) return {};
+  DRAWBRIDGE_ASSIGN(const auto listed, source_->topics(kTimeout));
+  std::vector<std::string> names;
+  for (const TopicInfo& each : listed) {
+    if (selector.selected(each.name, each.internal)) names.push_back(each.name);
+  }
+  const auto near = config::nearest(topic, names);
+  const auto& [include, exclude] = pipeline_.topics;
+  return fail(ErrorCode::kInvalid,
+              "pipeline {} does not read topic {}, and has no checkpoint of it; it selects {}{}{}",
+              pipeline_.name, config::printable(topic, 249), config::joined(include),
+              exclude.empty() ? "" : " without " + config::joined(exclude),
+              near ? fmt::format("; did you mean `{}`?", *near) : "");
 }
 
 Result<std::vector<PositionView>> Positions::look(const std::string& topic,

@@ -41,6 +41,9 @@ class Positions {
 
   [[nodiscard]] const std::string& cluster_id() const { return cluster_id_; }
 
+  // Is the topic this pipeline's: selected by it, or by an earlier configuration that left a
+  // checkpoint? Errors: kInvalid, naming what the pipeline selects.
+  Result<void> check_topic(const std::string& topic);
   // The topic's partitions, or one of them. Errors: kUnknownTopic.
   Result<std::vector<PositionView>> look(const std::string& topic,
                                          std::optional<std::int32_t> partition);

@@ -102,6 +102,28 @@ def test_offsets_commands(source, target, bridge, unique):
     assert target.count(topic) == 34  # `more` once again: the saved position was before it
 
 
+def test_only_a_topic_of_the_pipeline_is_reset(source, target, bridge, unique):
+    topic, other, name = source.create_topic(unique()), source.create_topic(unique("x")), unique("p")
+    source.produce(topic, [b"%d" % i for i in range(10)])
+    config = configuration(source, target, {name: pipeline(topic)})
+    made = bridge(config)
+    made.until_caught_up()
+
+    def reset(of):
+        return made.with_config("offsets reset", "--pipeline", name, "--topic", of, "--to",
+                                "earliest")
+
+    refused = reset(other)
+    assert refused.status == 1, refused.text
+    assert f"does not read topic {other}" in refused.err and topic in refused.err
+    assert source.committed(f"drawbridge-{name}", other) == {0: None}
+    # A topic that the pipeline read before is still its own.
+    config["pipelines"][name]["from"]["topics"] = [other]
+    made.configure(config)
+    assert reset(topic).status == 0
+    assert source.committed(f"drawbridge-{name}", topic) == {0: 0}
+
+
 def test_offsets_are_left_alone_while_the_daemon_runs(source, target, bridge, unique):
     topic, name = source.create_topic(unique()), unique("p")
     source.produce(topic, [b"v"])

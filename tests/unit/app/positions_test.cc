@@ -137,6 +137,7 @@ class PositionsTest : public testing::Test {
     pipeline_.name = "copy";
     pipeline_.group = "drawbridge-copy";
     pipeline_.source.name = "dc";
+    pipeline_.topics = {{"^or.*", "payments"}, {"^.*-tmp"}};
     auto source = std::make_unique<FakeSource>(journal_);
     source_ = source.get();
     FakeConnector connector(std::move(source));
@@ -186,6 +187,26 @@ TEST_F(PositionsTest, RefusesWhatIsNotThere) {
     ASSERT_FALSE(views);
     EXPECT_THAT(views.error().message, HasSubstr("0 to 1"));
   }
+}
+
+TEST_F(PositionsTest, KnowsWhichTopicsAreThePipelines) {
+  EXPECT_TRUE(positions_->check_topic("orders"));
+  EXPECT_TRUE(positions_->check_topic("payments")) << "which may be still to come";
+  const auto other = positions_->check_topic("odrers");
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(other.error().message,
+            "pipeline copy does not read topic odrers, and has no checkpoint of it; it selects "
+            "^or.*, payments without ^.*-tmp; did you mean `orders`?");
+  const auto excluded = positions_->check_topic("orders-tmp");
+  ASSERT_FALSE(excluded);
+  EXPECT_THAT(excluded.error().message, HasSubstr("without ^.*-tmp"));
+  // What was selected when it was copied can still be reset.
+  store_.entries_ = {entry(0, 12)};
+  store_.entries_[0].key.at.topic = "orders-tmp";
+  EXPECT_TRUE(positions_->check_topic("orders-tmp"));
+  store_.entries_[0].key.cluster_id = "cluster-2";
+  EXPECT_FALSE(positions_->check_topic("orders-tmp"));
 }
 
 TEST_F(PositionsTest, ResolvesPlaces) {
