@@ -1,9 +1,12 @@
 #include "config/assemble.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "bridge/keys/domains.h"
@@ -108,6 +111,20 @@ class Assembler {
     return path_in(sources_.directory, written);
   }
 
+  void check_file(const Node& node, const std::string& file) {
+    if (!options_.check_files || access(file.c_str(), R_OK) == 0) return;
+    const int error = errno;
+    problems_.error(node.at,
+                    fmt::format("the file `{}` cannot be read: {}", file, std::strerror(error)));
+  }
+
+  // The path of a file that a node names.
+  std::string file(const Node& node) {
+    std::string result = path(node.text);
+    check_file(node, result);
+    return result;
+  }
+
   DaemonOptions read_daemon(const Node& node) {
     DaemonOptions daemon;
     // Invalid parts were left out by the reader, which has said why.
@@ -173,21 +190,25 @@ class Assembler {
 
   // Content by reference, or a path.
   void read_tls(const Node& tls, Properties& properties) {
-    const auto file = [&](std::string_view key, const std::string& property) {
+    const auto read = [&](std::string_view key, const std::string& property) {
       const NodePtr value = tls.find(key);
       if (!value) return;
       if (is_reference(value->text)) {
         properties[property + ".pem"] = secret(*value);
       } else {
-        properties[property + ".location"] = path(value->text);
+        properties[property + ".location"] = file(*value);
       }
     };
-    file("ca", "ssl.ca");
-    file("certificate", "ssl.certificate");
-    file("key", "ssl.key");
+    read("ca", "ssl.ca");
+    read("certificate", "ssl.certificate");
+    read("key", "ssl.key");
     if (const NodePtr password = tls.find("key-password")) {
       properties["ssl.key.password"] = secret(*password);
     }
+  }
+
+  std::string property_value(const Node::Entry& entry) {
+    return names_file(entry.key, entry.value->text) ? file(*entry.value) : secret(*entry.value);
   }
 
   // The client library's properties among a section's keys.
@@ -198,13 +219,13 @@ class Assembler {
       if (property == nullptr || entry.key == "bootstrap.servers") continue;
       switch (property->scope) {
         case PropertyScope::kBoth:
-          result.both[entry.key] = secret(*entry.value);
+          result.both[entry.key] = property_value(entry);
           break;
         case PropertyScope::kConsumer:
-          result.consumer[entry.key] = secret(*entry.value);
+          result.consumer[entry.key] = property_value(entry);
           break;
         case PropertyScope::kProducer:
-          result.producer[entry.key] = secret(*entry.value);
+          result.producer[entry.key] = property_value(entry);
           break;
       }
     }
@@ -221,16 +242,19 @@ class Assembler {
       problems_.error(kind.at, error.message);
     }
     if (!result.options.contains("file")) return result;
-    std::string& file = result.options["file"];
-    if (!is_reference(file)) {
-      file = path(file);
+    const Node& written = at(*kind.value, "file");
+    if (!is_reference(written.text)) {
+      result.options["file"] = file(written);
     } else if (options_.resolve_secrets) {
-      const auto credential = parse_reference(file).and_then(
-          [](const SecretReference& reference) { return credential_path(reference.name); });
+      const auto credential =
+          parse_reference(written.text).and_then([](const SecretReference& reference) {
+            return credential_path(reference.name);
+          });
       if (credential) {
-        file = *credential;
+        check_file(written, *credential);
+        result.options["file"] = *credential;
       } else {
-        problems_.error(at(*kind.value, "file").at, credential.error().message);
+        problems_.error(written.at, credential.error().message);
       }
     }
     return result;

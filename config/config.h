@@ -52,6 +52,8 @@ struct Configuration {
 struct LoadOptions {
   // Lint without access to secrets: false. References then stand where their secrets would.
   bool resolve_secrets = true;
+  // Whether files that it names (certificates, keyrings) must be there and readable.
+  bool check_files = false;
 };
 
 // Reads and checks a configuration; all problems at once, in the order of the file. The catalogue

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <string>
@@ -138,6 +139,15 @@ std::optional<std::string_view> why_owned(std::string_view name) {
   const KafkaProperty* property = find_kafka_property(name);
   if (property != nullptr && property->type == PropertyType::kApi) return kCalls;
   return std::nullopt;
+}
+
+bool names_file(std::string_view name, std::string_view value) {
+  static constexpr std::array<std::string_view, 6> kFiles{
+      "sasl.kerberos.keytab", "ssl.ca.location",  "ssl.certificate.location",
+      "ssl.crl.location",     "ssl.key.location", "ssl.keystore.location"};
+  // The library looks for the authorities of the system itself.
+  if (value.empty() || (name == "ssl.ca.location" && value == "probe")) return false;
+  return std::ranges::find(kFiles, name) != kFiles.end();
 }
 
 std::optional<std::string> check_property(const KafkaProperty& property, std::string_view value) {

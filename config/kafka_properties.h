@@ -45,6 +45,9 @@ const KafkaProperty* find_kafka_property(std::string_view name);  // nullptr: th
 // follows "`name` cannot be set: ".
 std::optional<std::string_view> why_owned(std::string_view name);
 
+// Does the value name a file? (A directory, for ssl.ca.location.)
+bool names_file(std::string_view name, std::string_view value);
+
 // What is wrong with a value, as "expects ..."; nullopt: nothing.
 std::optional<std::string> check_property(const KafkaProperty& property, std::string_view value);
 

@@ -155,7 +155,7 @@ One YAML file, read by every command with `-c FILE`. `drawbridge lint` checks it
 - Unknown and repeated keys are errors.
 - Names (clusters, key domains, pipelines) are 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit.
 - Durations are whole numbers with a unit: `250ms`, `1s`, `10m`, `24h`, `7d`. Sizes are bytes or have a unit: `64MiB`, `1GB`.
-- A relative path is relative to the configuration file.
+- A relative path is relative to the configuration file. Lint opens no connection, yet looks whether the certificates and keyrings that the file names can be read; `--elsewhere` makes those that are not here warnings, for a configuration of another machine. Secrets that are not here are warnings, with `--secrets` errors.
 - Anchors and aliases (`&name`, `*name`) work for whole values; merge keys (`<<`) and tags (`!name`) are refused.
 
 ## Secrets

@@ -15,9 +15,7 @@ void print_problems(const std::vector<Problem>& problems) {
   for (const Problem& problem : problems) fmt::print(stderr, "{}\n", problem.text());
 }
 
-std::optional<Configuration> load_or_report(const std::string& file, bool resolve_secrets) {
-  LoadOptions options;
-  options.resolve_secrets = resolve_secrets;
+std::optional<Configuration> load_or_report(const std::string& file, const LoadOptions& options) {
   auto configuration = load_configuration(file, catalogue(), options);
   if (!configuration) {
     print_problems(configuration.error());

@@ -12,7 +12,8 @@ namespace drawbridge {
 const TransformCatalogue& catalogue();
 
 // Prints every problem as FILE:LINE:COL: message; nullopt when there is one.
-std::optional<Configuration> load_or_report(const std::string& file, bool resolve_secrets = true);
+std::optional<Configuration> load_or_report(const std::string& file,
+                                            const LoadOptions& options = {});
 
 void print_problems(const std::vector<Problem>& problems);
 

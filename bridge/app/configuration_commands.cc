@@ -13,16 +13,25 @@ namespace po = boost::program_options;
 
 int lint(const CommandLine& line) {
   const std::string file = line.options["config"].as<std::string>();
+  const bool secrets = line.options.contains("secrets");
+  const bool elsewhere = line.options.contains("elsewhere");
+  if (secrets && elsewhere) {
+    fmt::print(stderr, "drawbridge: lint: --secrets and --elsewhere exclude each other\n");
+    return kExitUsage;
+  }
   // First without secrets, so that a configuration can be linted where they must not be.
-  if (!load_or_report(file, false)) return kExitConfiguration;
-  const auto with_secrets = load_configuration(file, catalogue(), {.resolve_secrets = true});
-  if (!with_secrets && line.options.contains("secrets")) {
-    print_problems(with_secrets.error());
+  if (!load_or_report(file, {.resolve_secrets = false, .check_files = !elsewhere})) {
+    return kExitConfiguration;
+  }
+  const auto all_there =
+      load_configuration(file, catalogue(), {.resolve_secrets = true, .check_files = true});
+  if (!all_there && secrets) {
+    print_problems(all_there.error());
     return kExitConfiguration;
   }
   fmt::print("{}: ok\n", file);
-  if (!with_secrets) {
-    for (const Problem& missing : with_secrets.error()) {
+  if (!all_there) {
+    for (const Problem& missing : all_there.error()) {
       fmt::print(stderr, "{} (warning: not on this machine)\n", missing.text());
     }
   }
@@ -55,11 +64,14 @@ int reference(const CommandLine& line) {
 CommandSpec lint_command() {
   return {"lint",
           "find every problem of a configuration, without connecting to anything",
-          "-c FILE [--secrets]",
+          "-c FILE [--secrets | --elsewhere]",
           [](po::options_description& options) {
             add_config_option(options);
             options.add_options()("secrets",
-                                  "a secret that is not there is an error, not a warning");
+                                  "a secret that is not there is an error, not a warning")(
+                "elsewhere",
+                "it is for another machine: a certificate or keyring that is not here is a "
+                "warning, not an error");
           },
           {},
           lint};

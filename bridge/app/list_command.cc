@@ -182,7 +182,8 @@ int list(const CommandLine& line) {
   std::optional<Configuration> configuration;
   if (what == "pipelines") {
     if (!line.options.contains("config")) return usage_error("pipelines: needs -c FILE");
-    configuration = load_or_report(line.options["config"].as<std::string>(), false);
+    configuration =
+        load_or_report(line.options["config"].as<std::string>(), {.resolve_secrets = false});
     if (!configuration) return kExitConfiguration;
   } else if (!what.empty() && what != "transforms" && what != "key-domains" && what != "errors") {
     return usage_error(

@@ -37,7 +37,7 @@ std::string shown(const std::optional<Offset>& offset) {
 
 std::optional<Configuration> configuration_of(const CommandLine& line, bool secrets) {
   quiet_log();
-  return load_or_report(line.options["config"].as<std::string>(), secrets);
+  return load_or_report(line.options["config"].as<std::string>(), {.resolve_secrets = secrets});
 }
 
 // ---- list, export ---------------------------------------------------------------------------

@@ -90,7 +90,7 @@ Result<void> set(rd_kafka_conf_t* conf, const std::string& owner, const std::str
               secret ? "the client library refuses its value" : text.data());
 }
 
-// The library says of a missing file only that it failed.
+// The library says of a missing file only that it failed. Lint has a list of these, too.
 Result<void> check_file(const std::string& owner, const std::string& name,
                         const std::string& value) {
   static constexpr std::array<std::string_view, 6> kFiles{

@@ -46,6 +46,7 @@ class ProgramTest : public testing::Test {
 };
 
 TEST_F(ProgramTest, LintIsContentWithWhatIsGood) {
+  write_file(directory_, "dc.keyring", "");
   const Finished done = run({"lint", "-c", configuration()});
   EXPECT_EQ(done.status, kExitOk);
   EXPECT_THAT(done.out, HasSubstr("bridge.yaml: ok"));
@@ -65,7 +66,29 @@ TEST_F(ProgramTest, LintNamesFileLineAndColumnOfEveryProblem) {
   EXPECT_THAT(done.err, HasSubstr("dc-keys"));
 }
 
+TEST_F(ProgramTest, LintLooksForTheFilesThatAreNamed) {
+  std::string text = replaced(R"(bootstrap.servers: "127.0.0.1:1")",
+                              R"(bootstrap.servers: "127.0.0.1:1", tls: {ca: /nowhere/ca.pem})");
+  const std::string_view raw = R"(bootstrap.servers: "127.0.0.1:2")";
+  text.insert(text.find(raw) + raw.size(), ", ssl.crl.location: revoked.pem");
+  const std::string file = configuration(text);
+  const Finished done = run({"lint", "-c", file});
+  EXPECT_EQ(done.status, kExitConfiguration);
+  EXPECT_THAT(done.err, HasSubstr(file + ":3:55: the file `/nowhere/ca.pem` cannot be read: No"));
+  EXPECT_THAT(done.err, HasSubstr(file + ":4:63: the file `" + directory_.path() + "/revoked.pem"));
+  EXPECT_THAT(done.err, HasSubstr(file + ":6:29: the file `" + directory_.path() + "/dc.keyring"));
+  EXPECT_EQ(std::ranges::count(done.err, '\n'), 3);
+  // For another machine they are only told.
+  const Finished elsewhere = run({"lint", "-c", file, "--elsewhere"});
+  EXPECT_EQ(elsewhere.status, kExitOk);
+  EXPECT_THAT(elsewhere.out, HasSubstr("ok"));
+  EXPECT_THAT(elsewhere.err, HasSubstr(":3:55: the file `/nowhere/ca.pem` cannot be read"));
+  EXPECT_THAT(elsewhere.err, HasSubstr("warning"));
+  EXPECT_EQ(run({"lint", "-c", file, "--elsewhere", "--secrets"}).status, kExitUsage);
+}
+
 TEST_F(ProgramTest, LintNeedsNoSecretsUnlessAsked) {
+  write_file(directory_, "dc.keyring", "");
   const std::string file = configuration(replaced(
       R"(cloud: {bootstrap.servers: "127.0.0.1:2"})",
       R"(cloud: {bootstrap.servers: "127.0.0.1:2", auth: {plain: {username: u, password: "${file:/nowhere/secret}"}}})"));

@@ -278,6 +278,29 @@ pipelines:
       << "linger.ms of the cluster is the same property by its other name";
 }
 
+TEST(Load, PathsAmongThePropertiesAreRelativeToTheFileToo) {
+  const Configuration configuration = parsed(R"(
+clusters:
+  a: {bootstrap.servers: "a:1", security.protocol: ssl, ssl.ca.location: probe}
+  b: {bootstrap.servers: "b:1", security.protocol: ssl, ssl.ca.location: ca, ssl.crl.location: /c}
+pipelines:
+  p: {from: {cluster: a, topics: [x]}, to: {cluster: b}}
+)",
+                                             "/etc/x/f.yaml");
+  ASSERT_EQ(configuration.clusters.size(), 2u);
+  EXPECT_EQ(configuration.clusters[0].properties.at("ssl.ca.location"), "probe");
+  EXPECT_EQ(configuration.clusters[1].properties.at("ssl.ca.location"), "/etc/x/ca");
+  EXPECT_EQ(configuration.clusters[1].properties.at("ssl.crl.location"), "/c");
+}
+
+TEST(Load, FilesAreLookedForWhereThatIsAsked) {
+  const std::string pipelines = "  p: {from: {cluster: a, topics: [x]}, to: {cluster: b}}\n";
+  EXPECT_THAT(problems_of(kClusters + pipelines, {.resolve_secrets = false, .check_files = true}),
+              ElementsAre("2:35: the file `k.keys` cannot be read: No such file or directory",
+                          "2:75: the file `l.keys` cannot be read: No such file or directory"));
+  EXPECT_THAT(problems_of(kClusters + pipelines), testing::IsEmpty());
+}
+
 TEST(Load, StateDirectoryFollowsSystemd) {
   ::setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two", 1);
   EXPECT_EQ(parsed(kMinimal).daemon.state_directory, "/var/lib/one");
