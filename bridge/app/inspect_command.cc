@@ -162,7 +162,13 @@ class Inspection {
 
   // Prints what was collected for a table.
   void finish() {
-    if (!request_.json) fmt::print("{}", table(rows_));
+    if (request_.json) return;
+    // The column of dead letters, where there are any.
+    if (std::all_of(rows_.begin() + 1, rows_.end(),
+                    [](const auto& row) { return row.back().empty(); })) {
+      for (auto& row : rows_) row.pop_back();
+    }
+    fmt::print("{}", table(rows_));
   }
 
   [[nodiscard]] bool any() const { return rows_.size() > 1; }

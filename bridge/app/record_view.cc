@@ -2,16 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "bridge/app/json.h"
 #include "bridge/app/terminal.h"
 #include "bridge/base/utf8.h"
 #include "bridge/envelope/envelope.h"
+#include "bridge/pipeline/dead_letter.h"
 
 namespace drawbridge {
 namespace {
 
 constexpr std::size_t kKeyColumns = 24;
 constexpr std::size_t kKeyIdDigits = 12;
+constexpr std::size_t kReasonColumns = 300;
 
 void read_envelope(const EnvelopeView& envelope, const Headers& headers, RecordView& view) {
   view.suite = name_of(envelope.suite);
@@ -30,6 +34,30 @@ void read_envelope(const EnvelopeView& envelope, const Headers& headers, RecordV
   for (const WrappedKeyView& key : keys->entries()) {
     view.keys.push_back({std::string(key.domain), std::string(key.kek), key.wrapped.size()});
   }
+}
+
+void read_dead_letter(const Headers& headers, RecordView& view) {
+  for (const Header& header : headers.all()) {
+    if (!header.value ||
+        std::ranges::find(kDeadLetterHeaders, header.name) == kDeadLetterHeaders.end()) {
+      continue;
+    }
+    view.dead_letter.insert_or_assign(std::string(header.name.substr(kDeadLetterPrefix.size())),
+                                      std::string(as_text(*header.value)));
+  }
+}
+
+// "orders [3] 42 of dc, decrypt: the tag does not verify (envelope-tampered)"
+std::string dead_letter_cell(const RecordView& view) {
+  if (view.dead_letter.empty()) return {};
+  const auto said = [&](std::string_view name) {
+    const auto found = view.dead_letter.find(name);
+    return found == view.dead_letter.end() ? std::string("?") : printable(found->second);
+  };
+  const std::string reason =
+      fmt::format("{} [{}] {} of {}, {}: {} ({})", said("topic"), said("partition"), said("offset"),
+                  said("cluster"), said("transform"), said("message"), said("error"));
+  return shortened(reason, kReasonColumns);
 }
 
 bool is_utf8(std::string_view text) {
@@ -105,6 +133,7 @@ RecordView RecordView::of(const Record& record) {
   if (record.key) view.key = Bytes(record.key->begin(), record.key->end());
   if (record.value) view.value_bytes = record.value->size();
   for (const Header& header : record.headers.all()) view.headers.emplace_back(header.name);
+  read_dead_letter(record.headers, view);
 
   if (record.value && !looks_like_envelope(*record.value)) {
     view.form = Form::kClear;
@@ -131,6 +160,7 @@ std::vector<std::string> record_columns(bool opened) {
                                    "FORMAT",    "SUITE",   "KEY ID",  "DATASET",
                                    "TENANT",    "KEYS OF", "VALUE B", "PLAIN B"};
   if (opened) columns.emplace_back("IN CLEAR");
+  columns.emplace_back("DEAD LETTER OF");
   return columns;
 }
 
@@ -168,6 +198,7 @@ std::vector<std::string> record_row(const RecordView& view, const Result<KeptRec
       row.push_back(cell((*opened)->value));
     }
   }
+  row.push_back(dead_letter_cell(view));
   return row;
 }
 
@@ -199,6 +230,11 @@ std::string record_json(const RecordView& view, const Result<KeptRecord>* opened
   json.key("headers").array();
   for (const std::string& name : view.headers) json.value(name);
   json.end();
+  if (!view.dead_letter.empty()) {
+    json.key("dead_letter").object();
+    for (const auto& [name, text] : view.dead_letter) json.field(name, text);
+    json.end();
+  }
   if (opened != nullptr) write_opened(json, view, *opened);
   return json.end().take();
 }

@@ -1,6 +1,7 @@
 // What can be told of a record without keys: where it is, and what its envelope says.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,6 +34,9 @@ struct RecordView {
   std::optional<Bytes> key;
   std::optional<std::size_t> value_bytes;  // none: null
   std::vector<std::string> headers;        // names
+  // Why it is a dead letter, as its headers say: by their names without kDeadLetterPrefix, the
+  // newest of each. Empty: it is none. All other headers' values stay hidden.
+  std::map<std::string, std::string, std::less<>> dead_letter;
 
   Form form = Form::kNull;
   std::string problem;
@@ -51,7 +55,8 @@ struct RecordView {
 };
 std::string_view name_of(RecordView::Form form);
 
-// A table's heading and rows. `opened`: the record in clear, or why not; null: not asked for.
+// A table's heading and rows. `opened`: the record in clear, or why not; null: not asked for. The
+// last column, why it is a dead letter, is empty for other records.
 std::vector<std::string> record_columns(bool opened);
 std::vector<std::string> record_row(const RecordView& view, const Result<KeptRecord>* opened);
 // One line of JSON.

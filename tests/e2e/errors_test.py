@@ -107,16 +107,28 @@ def test_dead_letters_on_the_target_are_sealed_whole(source, target, bridge, uni
     with source.raw() as producer:
         for key, value, headers, _ in bad.values():
             producer.send(topic, 0, [(NOW, key, value, headers + [("h", marker), ("n", None)])])
-    bridge(configuration(source, target, {unique("p"): pipeline(
+    made = bridge(configuration(source, target, {unique("p"): pipeline(
         topic, dataset=DATASET, require={"in": ["native"], "out": ["native"]},
         transforms=[{"rekey": {"from": "dc", "to": "aws", "mode": "reencrypt"}}],
-        on_error={"dead-letter": {"topic": dead, "seal": "dc"}})}, rings)).until_caught_up()
+        on_error={"dead-letter": {"topic": dead, "seal": "dc"}})}, rings))
+    made.until_caught_up()
     letters = target.read(dead)[0]
     assert len(letters) == len(bad)
     for letter, (key, value, headers, _) in zip(letters, bad.values(), strict=True):
         assert dc.open_whole(letter, DATASET.encode()) == (
             key, value, headers + [("h", marker), ("n", None)])
     assert target.find_on_disk(marker) == []
+    # Why each of them failed is told without a key.
+    inspect = ("inspect", "--cluster", "dst", "--topic", dead, "--count", len(bad))
+    shown = made.with_config(*inspect, "--format", "json")
+    reasons = [json.loads(line)["dead_letter"] for line in shown.out.splitlines()]
+    assert [(r["topic"], r["offset"]) for r in reasons] == [
+        (topic, str(i)) for i in range(len(bad))]
+    for reason, (name, (_, _, _, code)) in zip(reasons, bad.items(), strict=True):
+        assert code is None or reason["error"] == code, name
+    table = made.with_config(*inspect).out
+    assert "DEAD LETTER OF" in table and f"{topic} [0] 3 of src, " in table
+    assert marker.decode() not in shown.text + table
 
 
 def test_stop_leaves_the_record_for_later(source, target, bridge, unique, rings):

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "bridge/app/record_opener.h"
+#include "bridge/pipeline/dead_letter.h"
 #include "tests/unit/app/support.h"
 #include "transforms/seal.h"
 #include "transforms/sealer.h"
@@ -177,6 +178,35 @@ TEST_F(SealedTest, OpensADeadLetterThatWasSealedWhole) {
   EXPECT_EQ(opened->headers[0].first, "mine");
   EXPECT_EQ(open(letter, "cloud").error().code, ErrorCode::kEnvelopeForeign);
   EXPECT_EQ(open(letter, "dc", "payments").error().code, ErrorCode::kEnvelopeTampered);
+}
+
+// Sealed or as it came: its reason stands in headers that anyone can read.
+TEST_F(SealedTest, ShowsWhyARecordIsADeadLetter) {
+  PipelineOptions pipeline;
+  pipeline.name = "copy";
+  pipeline.source.name = "dc";
+  for (const KeptRecord& kept : {clear(), sealed_whole(clear())}) {
+    EXPECT_EQ(record_row(RecordView::of(kept.view()), nullptr).back(), "");
+    EXPECT_THAT(record_json(RecordView::of(kept.view()), nullptr), Not(HasSubstr("dead_letter")));
+    Record record = kept.view();
+    Arena arena;
+    // A letter that failed once more tells of the last time.
+    append_dead_letter_headers(record, pipeline, "encrypt", {ErrorCode::kTooLarge, "old"}, arena);
+    append_dead_letter_headers(record, pipeline, "decrypt",
+                               {ErrorCode::kEnvelopeTampered, "the \x1b[2J tag"}, arena);
+    record.headers.append("drawbridge.dead-letter.other", as_bytes(std::string_view("hidden")));
+    const RecordView view = RecordView::of(record);
+    const auto row = record_row(view, nullptr);
+    ASSERT_EQ(row.size(), record_columns(false).size());
+    EXPECT_EQ(row.back(), "orders [0] 7 of dc, decrypt: the \\u{1b}[2J tag (envelope-tampered)");
+    const std::string json = record_json(view, nullptr);
+    EXPECT_THAT(json, HasSubstr(R"("dead_letter":{"cluster":"dc","error":"envelope-tampered",)"));
+    EXPECT_THAT(json,
+                HasSubstr(R"("offset":"7","partition":"0","pipeline":"copy","topic":"orders",)"
+                          R"("transform":"decrypt"})"));
+    EXPECT_THAT(json, Not(HasSubstr("hidden")));
+    EXPECT_THAT(json, Not(HasSubstr(std::string(kSecret))));
+  }
 }
 
 TEST_F(SealedTest, NamesTheDomainsThereAre) {
