@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <set>
 
 #include "bridge/envelope/format.h"
 #include "bridge/envelope/wrap.h"
 #include "bridge/kafka/probe.h"
+#include "bridge/pipeline/start_position.h"
 #include "bridge/pipeline/target_topics.h"
 #include "bridge/pipeline/topic_selector.h"
 #include "bridge/pipeline/topic_template.h"
@@ -156,9 +158,12 @@ class PipelineCheck {
       }
       return;
     }
-    const auto held = std::ranges::count_if(*offsets, [](const auto& o) { return o.has_value(); });
-    report_.ok(subject_, fmt::format("group {} can be read; it has offsets of {} of {}",
-                                     pipeline_.group, held, plural(at.size(), "partition")));
+    for (std::size_t i = 0; i < at.size(); ++i) {
+      if ((*offsets)[i]) group_.emplace(at[i], *(*offsets)[i]);
+    }
+    report_.ok(subject_,
+               fmt::format("group {} can be read; it has offsets of {} of {}", pipeline_.group,
+                           group_.size(), plural(at.size(), "partition")));
   }
 
   void compare_store() {
@@ -189,6 +194,58 @@ class PipelineCheck {
                                : fmt::format("has checkpoints of {}",
                                              plural(static_cast<std::size_t>(ours), "partition")));
     }
+    if (ours > 0) check_gaps(*entries, *id);
+  }
+
+  bool is_there(const TopicPartition& at) const {
+    const auto topic = std::ranges::find(topics_, at.topic, &TopicInfo::name);
+    return topic != topics_.end() && at.partition.value < topic->partitions();
+  }
+
+  // Holds where the pipeline would start against what the logs still have.
+  void check_gaps(const std::vector<CheckpointEntry>& entries, const std::string& cluster_id) {
+    std::size_t looked_at = 0;
+    std::size_t gaps = 0;
+    for (const auto& [key, checkpoint] : entries) {
+      if (key.cluster_id != cluster_id || !is_there(key.at)) continue;
+      const auto log = source_->watermarks(key.at, kTimeout);
+      if (!log) {
+        report_.failure(subject_, log.error());
+        return;
+      }
+      const auto group = group_.find(key.at);
+      const StartDecision decision = decide_start(
+          checkpoint, group == group_.end() ? std::nullopt : std::optional(group->second),
+          pipeline_.start_at, false);
+      ++looked_at;
+      gaps += report_gap(key.at, decision.start.position.next, *log) ? 1 : 0;
+    }
+    if (looked_at > 0 && gaps == 0) {
+      report_.ok(subject_, fmt::format("no gaps: what follows the positions of {} is there",
+                                       plural(looked_at, "partition")));
+    }
+  }
+
+  bool report_gap(const TopicPartition& at, Offset next, const Watermarks& log) {
+    const bool aged_out = next < log.low;
+    if (!aged_out && next <= log.high) return false;
+    const Offset from = aged_out ? next : log.high;
+    const Offset to = aged_out ? log.low : next;
+    const std::string finding = fmt::format(
+        "offsets {} to {} of {} [{}] are gone (on-gap: {}): the log {}", from.value, to.value - 1,
+        at.topic, at.partition.value, pipeline_.on_gap == OnGap::kStop ? "stop" : "earliest",
+        aged_out
+            ? fmt::format("starts at {} now", log.low.value)
+            : fmt::format("ends at {} now, truncated, or deleted and recreated", log.high.value));
+    if (pipeline_.on_gap == OnGap::kStop) {
+      report_.failure(subject_, {ErrorCode::kGap, finding});
+    } else {
+      report_.warning(subject_, finding,
+                      fmt::format("nothing, if it shall go on at {}; otherwise drawbridge offsets "
+                                  "reset",
+                                  log.low.value));
+    }
+    return true;
   }
 
   // ---- the target's topics ------------------------------------------------------------------
@@ -330,6 +387,7 @@ class PipelineCheck {
   std::unique_ptr<Source> source_;
   std::unique_ptr<Target> target_;
   std::vector<TopicInfo> topics_;
+  std::map<TopicPartition, Offset> group_;
 };
 
 }  // namespace

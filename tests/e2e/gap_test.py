@@ -29,6 +29,36 @@ def test_records_aged_out_since_the_checkpoint(on_gap, source, target, bridge, u
         assert target.values(topic) == [b"%d" % i for i in [*range(100), *range(150, 200)]]
 
 
+@pytest.mark.parametrize("on_gap", ["stop", "earliest"])
+def test_check_tells_of_a_gap_before_the_pipeline_meets_it(on_gap, source, target, bridge, unique):
+    topic = source.create_topic(unique(on_gap))
+    config = run_config(source, target, unique, topic, on_gap)
+    made = bridge(config)
+    source.produce(topic, [b"%d" % i for i in range(100)])
+    made.until_caught_up()
+    assert "no gaps" in made.with_config("check").text
+
+    def finding():
+        done = made.with_config("check")
+        assert done.status == (3 if on_gap == "stop" else 0), done.text
+        (line,) = [line for line in done.text.splitlines() if "are gone" in line]
+        assert line.startswith("FAIL" if on_gap == "stop" else "WARN"), line
+        assert f"(on-gap: {on_gap})" in line and "offsets reset" in line
+        return line
+
+    source.produce(topic, [b"%d" % i for i in range(100, 200)])
+    source.delete_records(topic, 0, 150)
+    assert f"offsets 100 to 149 of {topic} [0]" in finding()
+    (name,) = config["pipelines"]
+    reset = made.with_config("offsets reset", "--pipeline", name, "--topic", topic, "--to", "160")
+    assert reset.status == 0, reset.text
+    assert "no gaps" in made.with_config("check").text
+    source.delete_topic(topic)
+    source.create_topic(topic)
+    source.produce(topic, [b"new %d" % i for i in range(40)])
+    assert f"offsets 40 to 159 of {topic} [0]" in finding()
+
+
 def test_the_record_before_the_checkpoint_aged_out_is_no_gap(source, target, bridge, unique):
     topic = source.create_topic(unique())
     made = bridge(run_config(source, target, unique, topic, "stop"))
