@@ -408,7 +408,9 @@ const SectionSpec& pipeline_section() {
           section("checkpoint", "How often positions are made durable.", checkpoint_section(),
                   "{}"),
           number("refresh", FieldType::kDuration,
-                 "How often new topics and partitions are looked for.", "5s", 100, 24 * kHour),
+                 "How often new topics and partitions are looked for. Limits of target topics are "
+                 "read again in twelve times as long, a minute at most.",
+                 "5s", 100, 24 * kHour),
           number("drain-timeout", FieldType::kDuration,
                  "How long a stop waits for records in flight.", "30s", kSecond, kHour)}};
   return spec;

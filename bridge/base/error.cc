@@ -37,8 +37,8 @@ constexpr std::array kTable{
     ErrorInfo{kUnknownTopic, "unknown-topic", kPipeline, "the topic or partition does not exist",
               "check its name; on the target: create it, or set create-topics"},
     ErrorInfo{kTooLarge, "too-large", kRecord, "the record exceeds the target's max.message.bytes",
-              "raise the topic's max.message.bytes, then restart the bridge, which reads it at the "
-              "start"},
+              "raise the topic's max.message.bytes; a running pipeline reads it again about once a "
+              "minute"},
     ErrorInfo{kBadTimestamp, "bad-timestamp", kRecord, "the target refuses the record's timestamp",
               "raise the topic's message.timestamp.{before,after}.max.ms"},
     ErrorInfo{kRefused, "refused", kRecord, "the target refuses the record itself",

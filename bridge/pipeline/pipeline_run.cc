@@ -14,6 +14,9 @@ constexpr Duration kProgressInterval = std::chrono::seconds(30);
 constexpr Duration kGroupCheckInterval = std::chrono::seconds(30);
 // What a dead letter's headers may add to a record; the broker has the last word.
 constexpr std::int64_t kDeadLetterRoom = 64 * 1024;
+// The limits of all target topics are read again in so many refreshes, and in a minute at most.
+constexpr int kRefreshesPerReading = 12;
+constexpr Duration kLongestReading = std::chrono::minutes(1);
 // After the workers have stopped, the last group commit is waited for this long.
 constexpr Duration kGroupCommitTimeout = std::chrono::seconds(5);
 
@@ -398,6 +401,17 @@ void Pipeline::Run::update_sinks() {
   for (Shard& shard : shards_) shard.worker->post(SinkMessage{sink_});
 }
 
+// One topic's, so that no stop waits for many. Returns how long it is to the next one's turn.
+Duration Pipeline::Run::reread_limits() {
+  const Duration round =
+      std::min(options_.refresh_interval * kRefreshesPerReading, kLongestReading);
+  const auto reread = target_topics_->reread_one();
+  update_sinks();
+  // The right to ask may be missing, the target may be away: the limits known so far hold.
+  const auto topics = static_cast<std::int64_t>(target_topics_->known().size());
+  return reread ? round / std::max<std::int64_t>(topics, 1) : round;
+}
+
 // ---- looking after --------------------------------------------------------------------------
 
 void Pipeline::Run::suspect(const std::string& topic, const std::string& why) {
@@ -491,6 +505,7 @@ void Pipeline::Run::report_progress(Instant now) {
 Result<void> Pipeline::Run::look_after() {
   const Clock& clock = pipeline_.deps_.clock;
   Instant refresh_at = clock.now() + options_.refresh_interval;
+  Instant limits_at = clock.now();
   Instant group_at = clock.now() + kGroupCheckInterval;
   Instant progress_at = clock.now() + kProgressInterval;
   while (!pipeline_.stop_ && !failure()) {
@@ -512,6 +527,7 @@ Result<void> Pipeline::Run::look_after() {
         }
       }
     }
+    if (now >= limits_at) limits_at = now + reread_limits();
     if (now >= group_at) {
       group_at = now + kGroupCheckInterval;
       check_group();

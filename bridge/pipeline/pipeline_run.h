@@ -67,6 +67,7 @@ class Pipeline::Run final : private ShardListener {
   [[nodiscard]] std::unique_ptr<ShardLedger> ledger() const;
   [[nodiscard]] std::optional<TransactionOptions> transaction(std::uint32_t shard) const;
   void update_sinks();
+  Duration reread_limits();
   void suspect(const std::string& topic, const std::string& why);
   void watch_watermarks();
   void take_source_events(Duration timeout);

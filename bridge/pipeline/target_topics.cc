@@ -10,6 +10,8 @@ namespace drawbridge {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(15);
+// Stopping waits for it.
+constexpr Duration kRereadTimeout = std::chrono::seconds(2);
 // Room for an envelope with four wrapped keys, its headers, and the batch around it.
 constexpr std::int64_t kEnvelopeRoom = 64 * 1024;
 constexpr std::int64_t kDefaultMaxMessageBytes = 1'048'588;  // Kafka's own default
@@ -21,6 +23,10 @@ std::int64_t number_or(const TopicConfig& config, const std::string& name, std::
   const std::string& text = found->second;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
+}
+
+std::int64_t limit_of(const TopicConfig& config) {
+  return number_or(config, "max.message.bytes", kDefaultMaxMessageBytes);
 }
 
 }  // namespace
@@ -59,8 +65,7 @@ Result<void> TargetTopics::create(const TopicInfo& source_topic, const std::stri
       topic.config[kept] = found->second;
     }
   }
-  topic.config["max.message.bytes"] = std::to_string(
-      number_or(source_config, "max.message.bytes", kDefaultMaxMessageBytes) + kEnvelopeRoom);
+  topic.config["max.message.bytes"] = std::to_string(limit_of(source_config) + kEnvelopeRoom);
   // LogAppendTime would destroy the original time.
   topic.config["message.timestamp.type"] = "CreateTime";
   topic.config["message.timestamp.after.max.ms"] = std::to_string(INT64_MAX);
@@ -117,7 +122,7 @@ Result<const TargetTopic*> TargetTopics::ensure(const TopicInfo& source_topic) {
     // A missing right to describe is no reason not to replicate.
     const auto config = target_.topic_config(name, kTimeout);
     if (config) {
-      topic.max_message_bytes = number_or(*config, "max.message.bytes", kDefaultMaxMessageBytes);
+      topic.max_message_bytes = limit_of(*config);
       const auto type = config->find("message.timestamp.type");
       if (type != config->end() && type->second == "LogAppendTime") {
         log(Level::kWarning,
@@ -153,6 +158,24 @@ Result<TopicInfo> TargetTopics::require(Target& cluster, const std::string& name
   }
   if (!created && created.error().code != ErrorCode::kExists) return fail(created.error());
   return await(cluster, name, partitions);
+}
+
+Result<void> TargetTopics::reread_one() {
+  if (topics_.empty()) return {};
+  auto next = topics_.upper_bound(reread_);
+  if (next == topics_.end()) next = topics_.begin();
+  auto& [name, topic] = *next;
+  reread_ = name;
+  DRAWBRIDGE_ASSIGN(const TopicConfig config, target_.topic_config(name, kRereadTimeout));
+  const std::int64_t limit = limit_of(config);
+  if (limit == topic.max_message_bytes) return {};
+  log(Level::kInfo, "target topic has another max.message.bytes now",
+      {{"pipeline", options_.name},
+       {"topic", name},
+       {"bytes", limit},
+       {"before", topic.max_message_bytes}});
+  topic.max_message_bytes = limit;
+  return {};
 }
 
 std::int64_t TargetTopics::smallest_limit() const {

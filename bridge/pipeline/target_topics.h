@@ -30,6 +30,11 @@ class TargetTopics {
   // A topic that is only used, not created after a source (a dead-letter topic).
   Result<TopicInfo> require(Target& cluster, const std::string& name, std::int32_t partitions);
 
+  // Reads the limits of one known topic again, of another one each time, so that one that is
+  // raised holds without a restart. Two seconds at most. Errors: the cluster's; then what was known
+  // stays.
+  Result<void> reread_one();
+
   [[nodiscard]] const std::map<std::string, TargetTopic>& known() const { return topics_; }
   // Over all known topics: what a batch and a record may weigh.
   [[nodiscard]] std::int64_t smallest_limit() const;
@@ -44,6 +49,7 @@ class TargetTopics {
   Target& target_;
   TopicTemplate template_;
   std::map<std::string, TargetTopic> topics_;
+  std::string reread_;  // the newest
 };
 
 }  // namespace drawbridge

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import Keyring, configuration, pipeline
+from harness import Keyring, configuration, pipeline, wait_until
 from harness.keyring import KEYS_HEADER
 
 DATASET = "orders"
@@ -172,6 +172,24 @@ def test_one_record_too_large_fails_alone(source, target, bridge, unique):
     )).until_caught_up()
     assert target.values(topic) == [r for r in rows if len(r) == 4]
     assert source.values(dead) == [r for r in rows if len(r) > 4]
+
+
+def test_a_raised_limit_holds_without_a_restart(source, target, bridge, unique):
+    topic, dead = source.create_topic(unique(), max_message_bytes=2_000_000), unique("dead")
+    source.create_topic(dead, max_message_bytes=2_000_000)
+    target.create_topic(topic, max_message_bytes=100_000)
+    made = bridge(configuration(source, target, {unique("p"): pipeline(
+        topic, create=False, on_error={"dead-letter": {"topic": dead, "cluster": "src"}})}
+    )).start()
+    large = b"x" * 1_500_000
+    source.produce(topic, [large], **{"message.max.bytes": 2_000_000})
+    wait_until(lambda: source.count(dead) == 1, 30, "the dead letter")
+    target.configure_topic(topic, max_message_bytes=2_000_000)
+    made.wait_for("another max.message.bytes")
+    source.produce(topic, [large], **{"message.max.bytes": 2_000_000})
+    wait_until(lambda: target.count(topic) == 1, 30, "the large record")
+    assert made.terminate() == 0
+    assert target.values(topic) == [large] and source.count(dead) == 1
 
 
 def test_one_refused_timestamp_fails_alone(source, target, bridge, unique):

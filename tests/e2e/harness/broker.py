@@ -238,6 +238,15 @@ class Broker:
                          and all(p.leader >= 0 for p in found.partitions.values()))
         return topic
 
+    def configure_topic(self, topic, **configs):
+        """Changes settings, with underscores for dots."""
+        resource = confluent_kafka.admin.ConfigResource("topic", topic, incremental_configs=[
+            confluent_kafka.admin.ConfigEntry(
+                name.replace("_", "."), str(value),
+                incremental_operation=confluent_kafka.admin.AlterConfigOpType.SET)
+            for name, value in configs.items()])
+        self.admin.incremental_alter_configs([resource])[resource].result(30)
+
     def delete_topic(self, topic):
         self.admin.delete_topics([topic])[topic].result(30)
         self._wait_topic(topic, lambda found: found is None)

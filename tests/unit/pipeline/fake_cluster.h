@@ -95,6 +95,10 @@ class FakeCluster {
     topics_.at(topic).logs.resize(static_cast<std::size_t>(partitions));
     changed();
   }
+  void configure(const std::string& topic, TopicConfig config) {
+    const std::lock_guard lock(world_.mutex);
+    topics_.at(topic).config = std::move(config);
+  }
   void remove(const std::string& topic) {
     const std::lock_guard lock(world_.mutex);
     topics_.erase(topic);
@@ -135,6 +139,9 @@ class FakeCluster {
 
   // Decides about a record that is produced to a topic here; an error refuses its whole request.
   std::function<std::optional<Error>(const std::string& topic, const FakeRecord& record)> refuse;
+
+  // What its newest sink was made with.
+  SinkOptions newest_sink;
 
   // Called after every change, for those who wait for one.
   std::vector<std::function<void()>> watchers;

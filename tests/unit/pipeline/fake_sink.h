@@ -335,6 +335,7 @@ inline Result<std::unique_ptr<Sink>> FakeTarget::make_sink(const SinkOptions& op
   const std::lock_guard lock(cluster_.world().mutex);
   cluster_.world().call();
   if (broken) return fail(*std::exchange(broken, std::nullopt));
+  cluster_.newest_sink = options;
   return std::make_unique<FakeSink>(*this, options, waker);
 }
 

@@ -186,6 +186,26 @@ TEST_F(PipelineTest, ARecordThatFailsEndsItWithItsReason) {
   EXPECT_EQ(store.find({"orders", "here-id", {"t-a", Partition{0}}})->position.next, Offset{4});
 }
 
+TEST_F(PipelineTest, LimitsOfTargetTopicsAreReadAgainWhileItRuns) {
+  for (const char* topic : {"t-a", "t-b"}) {
+    here.create(topic, 1);
+    there.create(topic, 1, {{"max.message.bytes", "1000"}});
+  }
+  const auto limits = [&] {
+    const std::lock_guard lock(world.mutex);
+    return std::pair(there.newest_sink.smallest_limit, there.newest_sink.largest_limit);
+  };
+  start();
+  wait_for([&] { return limits() == std::pair<std::int64_t, std::int64_t>(1000, 1000); });
+  there.configure("t-a", {{"max.message.bytes", "3000"}});
+  wait_for([&] { return limits() == std::pair<std::int64_t, std::int64_t>(1000, 3000); });
+  there.configure("t-b", {{"max.message.bytes", "2000"}});
+  wait_for([&] { return limits() == std::pair<std::int64_t, std::int64_t>(2000, 3000); });
+  produce("t-a", 0, 10);
+  wait_for([&] { return copied("t-a", 0); });
+  EXPECT_EQ(stop().delivered, 10U);
+}
+
 TEST_F(PipelineTest, AClusterThatIsAwayIsTriedAgain) {
   here.create("t-a", 1);
   produce("t-a", 0, 10);
