@@ -157,6 +157,8 @@ Result<TopicInfo> TargetTopics::require(Target& cluster, const std::string& name
     created = cluster.create_topic(topic, kTimeout);
   }
   if (!created && created.error().code != ErrorCode::kExists) return fail(created.error());
+  log(Level::kInfo, "created dead-letter topic",
+      {{"pipeline", options_.name}, {"topic", name}, {"partitions", partitions}});
   return await(cluster, name, partitions);
 }
 

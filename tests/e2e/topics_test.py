@@ -50,6 +50,17 @@ def test_names_from_a_template(source, target, bridge, unique):
     assert topic not in target.topics()
 
 
+def test_topics_that_are_made_are_told(source, target, bridge, unique):
+    topic, dead = source.create_topic(unique(), partitions=2), unique("dead")
+    made = bridge(configuration(source, target, {unique("p"): pipeline(
+        topic, on_error={"dead-letter": {"topic": dead, "cluster": "src"}})}))
+    made.until_caught_up()
+    for event, name in (("created target topic", topic), ("created dead-letter topic", dead)):
+        (told,) = made.events(event)
+        assert (told["topic"], told["partitions"]) == (name, 2)
+    assert source.partitions(dead) == 2
+
+
 def test_topics_and_partitions_that_come_while_it_runs(source, target, bridge, unique):
     base = unique("late")
     first, second = f"{base}.first", f"{base}.second"
