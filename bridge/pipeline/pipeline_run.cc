@@ -9,6 +9,7 @@ namespace drawbridge {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(15);
+constexpr Duration kReachSlice = std::chrono::milliseconds(500);
 constexpr Duration kPollInterval = std::chrono::milliseconds(100);
 constexpr Duration kProgressInterval = std::chrono::seconds(30);
 constexpr Duration kGroupCheckInterval = std::chrono::seconds(30);
@@ -65,6 +66,21 @@ Result<void> Pipeline::Run::begin() {
   return discover(true);
 }
 
+// The id of a cluster that may not answer at all, asked for in slices: who waits must notice a
+// stop.
+template <typename Cluster>
+Result<std::string> Pipeline::Run::reach(Cluster& cluster) {
+  const Clock& clock = pipeline_.deps_.clock;
+  const Instant until = clock.now() + kTimeout;
+  for (;;) {
+    pipeline_.beat();
+    auto id = cluster.cluster_id(kReachSlice);
+    const bool again = !id && class_of(id.error().code) == ErrorClass::kRetry && !pipeline_.stop_ &&
+                       clock.now() < until;
+    if (!again) return id;
+  }
+}
+
 Result<void> Pipeline::Run::connect() {
   DRAWBRIDGE_ASSIGN(selector_, TopicSelector::compile(options_.topics));
   const TemplateNames names{options_.source.name, options_.name};
@@ -78,9 +94,10 @@ Result<void> Pipeline::Run::connect() {
     wakers.push_back(shard.waker.get());
   }
   DRAWBRIDGE_ASSIGN(source_, pipeline_.deps_.connector.source(options_, wakers));
-  DRAWBRIDGE_ASSIGN(cluster_id_, source_->cluster_id(kTimeout));
+  DRAWBRIDGE_ASSIGN(cluster_id_, reach(*source_));
   DRAWBRIDGE_ASSIGN(target_,
                     pipeline_.deps_.connector.target(options_.target, options_.target_properties));
+  DRAWBRIDGE_TRY(reach(*target_));
   target_topics_ =
       std::make_unique<TargetTopics>(options_, *source_, *target_, std::move(target_names));
   if (options_.on_error == OnError::kDeadLetter && options_.dead_letter) {

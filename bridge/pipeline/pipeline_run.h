@@ -54,6 +54,8 @@ class Pipeline::Run final : private ShardListener {
   void on_caught_up(std::uint32_t shard) override;
 
   Result<void> connect();
+  template <typename Cluster>
+  Result<std::string> reach(Cluster& cluster);
   Result<void> check_shards();
   Result<void> find_ledger();
   Result<void> make_ledger(const std::string& topic);

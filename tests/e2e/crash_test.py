@@ -3,10 +3,13 @@
 import random
 import shutil
 import signal
+import socket
 import threading
 import time
 
-from harness import configuration, pipeline, wait_until
+import pytest
+
+from harness import configuration, parts, pipeline, wait_until
 
 PARTITIONS = 4
 
@@ -201,3 +204,20 @@ def test_damaged_or_foreign_state_is_refused(source, target, bridge, unique, tmp
     source.produce(topic, [b"2"])
     made.until_caught_up()
     assert target.values(topic) == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("silent", ["src", "dst"])
+def test_a_stop_is_heard_while_a_cluster_does_not_answer(silent, source, target, bridge, unique):
+    topic = source.create_topic(unique(silent))
+    with socket.create_server(("127.0.0.1", parts.free_port())) as hole:  # accepts, says nothing
+        hole.settimeout(30)
+        address = {"bootstrap.servers": f"127.0.0.1:{hole.getsockname()[1]}"}
+        made = bridge(configuration(address if silent == "src" else source,
+                                    address if silent == "dst" else target,
+                                    {unique("p"): pipeline(topic)})).start()
+        connection, _ = hole.accept()
+        with connection:
+            time.sleep(0.5)
+            began = time.monotonic()
+            assert made.terminate() == 0
+            assert time.monotonic() - began < 3
