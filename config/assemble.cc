@@ -80,11 +80,8 @@ class Assembler {
              [&](const Node::Entry& each) { result.key_domains.push_back(read_key_domain(each)); });
     std::vector<PipelinePlaces> places;
     for_each(root, "pipelines", [&](const Node::Entry& each) {
-      const std::size_t before = problems_.errors();
-      PipelineOptions pipeline = read_pipeline(each);
-      if (problems_.errors() != before) return;
       places.push_back(places_of(each));
-      result.pipelines.push_back(std::move(pipeline));
+      result.pipelines.push_back(read_pipeline(each));
     });
     lint(result, places, problems_);
     return result;
@@ -375,11 +372,18 @@ class Assembler {
       if (value) result.values.set(field.name, field_value(*value, field));
     }
     if (result.spec->validate) {
-      if (auto valid = result.spec->validate(result.values); !valid) {
-        problems_.error(step.at, fmt::format("`{}`: {}", step.key, valid.error().message));
+      for (const FieldProblem& problem : result.spec->validate(result.values)) {
+        problems_.error(place_of(problem, step),
+                        fmt::format("`{}`: {}", step.key, problem.message));
       }
     }
     return result;
+  }
+
+  static Place place_of(const FieldProblem& problem, const Node::Entry& step) {
+    const Node::Entry* field = step.value->entry(problem.field);
+    if (field == nullptr) return step.at;
+    return problem.item ? field->value->items[*problem.item]->at : field->at;
   }
 
   static FieldValues::Value field_value(const Node& node, const FieldSpec& field) {

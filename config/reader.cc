@@ -407,6 +407,11 @@ NodePtr Reader::field(const NodePtr& node, const FieldSpec& spec, Rule rule,
   bool good = true;
   if (node->kind == Node::Kind::kList) {
     for (const NodePtr& item : node->items) {
+      if (item->kind != Node::Kind::kScalar || item->text.empty()) {
+        expected(*item, path, "a list of texts");
+        good = false;
+        continue;
+      }
       if (!spec.choices.empty() &&
           std::ranges::find(spec.choices, item->text) == spec.choices.end()) {
         expected(*item, path, fmt::format("some of {}", joined(spec.choices)));
@@ -474,12 +479,7 @@ bool Reader::check_type(const Node& node, const FieldSpec& spec, Rule rule,
     case FieldType::kList:
       if (node.kind != Node::Kind::kList) return wrong("a list, `[a, b]`");
       if (spec.required && node.items.empty()) return wrong("a list of at least one");
-      for (const NodePtr& item : node.items) {
-        if (item->kind == Node::Kind::kScalar && !item->text.empty()) continue;
-        expected(*item, path, "a list of texts");
-        return false;
-      }
-      return true;
+      return true;  // field() looks at its items
   }
   return false;
 }

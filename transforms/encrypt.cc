@@ -1,4 +1,6 @@
 // encrypt: clear values become native envelopes.
+#include <algorithm>
+
 #include "bridge/transform/transform.h"
 #include "transforms/catalogue.h"
 #include "transforms/fields.h"
@@ -44,26 +46,28 @@ std::vector<std::string> domains_in(const FieldValues& values) {
   return values.has("domains") ? values.list("domains") : std::vector<std::string>{};
 }
 
-Result<void> validate(const FieldValues& values) {
+std::vector<FieldProblem> validate(const FieldValues& values) {
+  std::vector<FieldProblem> problems = check_scope_fields(values);
   if (values.has("domain") == values.has("domains")) {
-    return fail(kInvalid, "give either `domain` or `domains`");
+    problems.push_back({values.has("domains") ? "domains" : "", std::nullopt,
+                        "give either `domain` or `domains`"});
   }
-  const auto domains = domains_in(values);
+  if (!values.has("domains")) return problems;
+  const auto& domains = values.list("domains");
   if (domains.empty() || domains.size() > format::kMaxWrappedKeys) {
-    return fail(kInvalid, "`domains`: 1 to {} names", format::kMaxWrappedKeys);
+    problems.push_back({"domains", std::nullopt,
+                        fmt::format("`domains`: 1 to {} names", format::kMaxWrappedKeys)});
   }
-  for (std::size_t i = 0; i < domains.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (domains[i] == domains[j]) {
-        return fail(kInvalid, "`domains` names `{}` twice", domains[i]);
-      }
-    }
+  for (auto at = domains.begin(); at != domains.end(); ++at) {
+    if (std::find(domains.begin(), at, *at) == at) continue;
+    problems.push_back({"domains", static_cast<std::size_t>(at - domains.begin()),
+                        fmt::format("`domains` names `{}` twice", *at)});
   }
-  return check_scope_fields(values);
+  return problems;
 }
 
 Result<std::unique_ptr<Transform>> make(const FieldValues& values, KeyService& keys) {
-  DRAWBRIDGE_TRY(validate(values));
+  DRAWBRIDGE_TRY(refuse(validate(values)));
   DRAWBRIDGE_ASSIGN(auto scope, scope_of(values, keys));
   DRAWBRIDGE_ASSIGN(auto caches, caches_of(domains_in(values), keys));
   Sealer sealer(std::move(caches), std::move(scope),

@@ -82,10 +82,16 @@ Result<Scope> scope_of(const FieldValues& values, const KeyService& keys) {
   return scope;
 }
 
-Result<void> check_scope_fields(const FieldValues& values) {
-  Scope scope{values.has("dataset") ? values.text("dataset") : "the pipeline's", std::nullopt};
-  if (values.has("tenant")) scope.tenant = values.text("tenant");
-  return check_scope(scope);
+std::vector<FieldProblem> check_scope_fields(const FieldValues& values) {
+  std::vector<FieldProblem> problems;
+  const auto check = [&](const char* field, const Scope& scope) {
+    if (const auto good = check_scope(scope); !good) {
+      problems.push_back({field, std::nullopt, good.error().message});
+    }
+  };
+  if (values.has("dataset")) check("dataset", {values.text("dataset"), std::nullopt});
+  if (values.has("tenant")) check("tenant", {"any", values.text("tenant")});
+  return problems;
 }
 
 Tombstones tombstones_of(const FieldValues& values) {

@@ -24,7 +24,7 @@ std::vector<std::string_view> sealing_field_names();
 // The scope: `dataset`, or the pipeline's; `tenant`, or none. Errors: kInvalid.
 Result<Scope> scope_of(const FieldValues& values, const KeyService& keys);
 // Bounds of `dataset` and `tenant`, where written. For validate().
-Result<void> check_scope_fields(const FieldValues& values);
+std::vector<FieldProblem> check_scope_fields(const FieldValues& values);
 Tombstones tombstones_of(const FieldValues& values);
 Suite suite_of(const FieldValues& values);
 RotationLimits rotation_of(const FieldValues& values);

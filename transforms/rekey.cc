@@ -151,22 +151,24 @@ class Reencrypt final : public Transform {
   Bytes plaintext_;
 };
 
-Result<void> validate(const FieldValues& values) {
+std::vector<FieldProblem> validate(const FieldValues& values) {
+  std::vector<FieldProblem> problems = check_scope_fields(values);
   if (values.text("mode") == "rewrap") {
     for (const std::string_view name : sealing_field_names()) {
-      if (values.has(name)) {
-        return fail(kInvalid, "`{}` has no meaning with mode: rewrap, which keeps the ciphertext",
-                    name);
-      }
+      if (!values.has(name)) continue;
+      problems.push_back(
+          {std::string(name), std::nullopt,
+           fmt::format("`{}` has no meaning with mode: rewrap, which keeps the ciphertext", name)});
     }
   } else if (values.has("verify")) {
-    return fail(kInvalid, "`verify` has no meaning with mode: reencrypt, which verifies all");
+    problems.push_back({"verify", std::nullopt,
+                        "`verify` has no meaning with mode: reencrypt, which verifies all"});
   }
-  return check_scope_fields(values);
+  return problems;
 }
 
 Result<std::unique_ptr<Transform>> make(const FieldValues& values, KeyService& keys) {
-  DRAWBRIDGE_TRY(validate(values));
+  DRAWBRIDGE_TRY(refuse(validate(values)));
   DRAWBRIDGE_ASSIGN(auto scope, scope_of(values, keys));
   DRAWBRIDGE_ASSIGN(auto from, keys.domain(values.text("from")));
   DRAWBRIDGE_ASSIGN(auto to, keys.domain(values.text("to")));

@@ -4,6 +4,11 @@
 
 namespace drawbridge {
 
+Result<void> refuse(const std::vector<FieldProblem>& problems) {
+  if (problems.empty()) return {};
+  return fail(ErrorCode::kInvalid, "{}", problems.front().message);
+}
+
 Result<void> TransformCatalogue::add(TransformSpec spec) {
   if (find(spec.name) != nullptr) {
     return fail(ErrorCode::kExists, "two transforms are called `{}`", spec.name);

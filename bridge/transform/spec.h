@@ -66,6 +66,16 @@ class FieldValues {
   std::map<std::string, Value, std::less<>> values_;
 };
 
+// What is wrong with a field beside others, and where it stands.
+struct FieldProblem {
+  std::string field;                // empty: with the transform as a whole
+  std::optional<std::size_t> item;  // of a list, from 0
+  std::string message;
+};
+
+// The first of them, kInvalid.
+Result<void> refuse(const std::vector<FieldProblem>& problems);
+
 // Whether values are readable at a point of the chain; lint follows it through the transforms.
 enum class Form : std::uint8_t { kClear, kEnvelope };
 
@@ -83,8 +93,8 @@ struct TransformSpec {
   // It refuses by itself whatever `native` or `clear` under `require` would (tombstones: pass), of
   // what it takes as of what it leaves, so that no guard needs to look again beside it.
   bool guards_itself = false;
-  // Fields beyond single types (one of two needed, ...). Errors: kInvalid, naming the field.
-  std::function<Result<void>(const FieldValues&)> validate;
+  // All that is wrong with fields beyond single types (one of two needed, ...).
+  std::function<std::vector<FieldProblem>(const FieldValues&)> validate;
   // Called once per shard. Never blocks on a key store.
   std::function<Result<std::unique_ptr<Transform>>(const FieldValues&, KeyService&)> make;
 };

@@ -55,7 +55,50 @@ TEST(Lint, TransformsCheckTheirOwnFields) {
     to: {cluster: b}
 )");
   ASSERT_THAT(problems, testing::SizeIs(1));
-  EXPECT_THAT(problems[0], testing::StartsWith("6:19: `rekey`: "));
+  EXPECT_THAT(problems[0], testing::StartsWith("6:57: `rekey`: `suite` "));
+}
+
+// As many as there are, each where it stands; those of the chain with them.
+TEST(Lint, EveryProblemOfEveryTransformIsTold) {
+  const std::string rewrap = "has no meaning with mode: rewrap, which keeps the ciphertext";
+  EXPECT_THAT(
+      lint(R"(  p:
+    from: {cluster: a, topics: [x]}
+    transforms:
+      - encrypt: {domains: [k, l, k, l]}
+      - encrypt: {}
+      - rekey:
+          {from: k, to: l, mode: rewrap, tenant: ")" +
+           std::string(300, 't') + R"(",
+           suite: aes-256-gcm, inline: true}
+    to: {cluster: b}
+)"),
+      ElementsAre("7:35: `encrypt`: `domains` names `k` twice",
+                  "7:38: `encrypt`: `domains` names `l` twice",
+                  "8:9: `encrypt`: give either `domain` or `domains`",
+                  "8:9: pipeline `p`: `encrypt` would seal what is already sealed here, left so by "
+                  "`encrypt`: use rekey, or decrypt first",
+                  "10:42: `rekey`: tenant: at most 254 bytes, not 300",
+                  "11:12: `rekey`: `suite` " + rewrap, "11:32: `rekey`: `inline` " + rewrap));
+  // The same of values that are wrong by themselves.
+  EXPECT_THAT(
+      lint(R"(  p:
+    from: {cluster: a, topics: [x]}
+    transforms:
+      - encrypt: {domains: [[k], {}, m, l]}
+      - encrypt: {domian: k}
+      - rewrap: {}
+    to: {cluster: b}
+)"),
+      ElementsAre(
+          "7:29: `pipelines.p.transforms[1].encrypt.domains` expects a list of texts, not a "
+          "list",
+          "7:34: `pipelines.p.transforms[1].encrypt.domains` expects a list of texts, not a "
+          "map",
+          "7:38: `pipelines.p.transforms[1].encrypt.domains`: unknown key domain `m`; there "
+          "are k, l",
+          testing::HasSubstr("unknown key `domian`"),
+          testing::HasSubstr("unknown transform `rewrap`")));
 }
 
 TEST(Lint, DatasetsMustFitTheEnvelope) {
