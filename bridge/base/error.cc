@@ -79,7 +79,9 @@ constexpr std::array kTable{
               "correct the pipeline's key domain or dataset, or find who wrote the record"},
     ErrorInfo{kEnvelopeTampered, "envelope-tampered", kRecord,
               "commitment, context or tag does not verify",
-              "treat as damage or attack: find where the record was changed"},
+              "see first that the key domain's keyring or KEK is the one that it was sealed with: "
+              "another of the same name looks the same; otherwise treat as damage or attack, and "
+              "find where the record was changed"},
     ErrorInfo{kTransform, "transform", kRecord, "a transform cannot process the record",
               "inspect the record and the transform's settings"},
     ErrorInfo{kInternal, "internal", kStop, "a broken invariant", "report it as a bug"},

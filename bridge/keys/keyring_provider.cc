@@ -158,7 +158,16 @@ class KeyringProvider final : public KeyProvider {
                   options_.file, *number);
     }
     if (found->second.state == KeyState::kDisabled) return fail(disabled(*number));
-    return found->second.cipher.unwrap(request.wrapped.bytes, request.context);
+    auto dek = found->second.cipher.unwrap(request.wrapped.bytes, request.context);
+    if (!dek && dek.error().code == ErrorCode::kEnvelopeTampered) {
+      return fail(
+          ErrorCode::kEnvelopeTampered,
+          "the wrapped key does not open under version {} of key `{}` in {}: it was "
+          "changed, or wrapped for another record, dataset or tenant, or by another keyring "
+          "whose key has the same name",
+          *number, options_.key, options_.file);
+    }
+    return dek;
   }
 
   Result<WrappedKey> wrap_one(Versions& versions, const WrapRequest& request) const {

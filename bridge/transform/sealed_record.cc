@@ -68,11 +68,18 @@ Result<void> check_scope(const Scope& scope) {
 
 Result<void> match_scope(const EnvelopeView& envelope, const Scope& scope) {
   if (!equal(envelope.dataset, as_bytes(scope.dataset))) {
-    return fail(kEnvelopeForeign, "the envelope is not of dataset `{}`", scope.dataset);
+    return fail(kEnvelopeForeign,
+                "the envelope is not of dataset `{}` (`dataset` of the transform, else of the "
+                "pipeline, else the pipeline's name)",
+                scope.dataset);
   }
   if (!same_tenant(envelope.tenant, scope.tenant)) {
-    if (!scope.tenant) return fail(kEnvelopeForeign, "the envelope names a tenant; none is set");
-    return fail(kEnvelopeForeign, "the envelope is not of tenant `{}`", *scope.tenant);
+    if (!scope.tenant) {
+      return fail(kEnvelopeForeign,
+                  "the envelope names a tenant; none is set (`tenant` of the transform)");
+    }
+    return fail(kEnvelopeForeign, "the envelope is not of tenant `{}` (`tenant` of the transform)",
+                *scope.tenant);
   }
   if (envelope.whole()) {
     return fail(kEnvelopeUnsupported, "the envelope holds a whole record (a sealed dead letter)");

@@ -114,6 +114,22 @@ TEST_F(KeyringProviderTest, ReferencesAreMatchedBeforeAnyUse) {
   EXPECT_EQ(unwrap_error({"orders:4294967295", good.bytes}), ErrorCode::kKeyNotFound);
 }
 
+// It cannot be told from a changed byte, so the message names both.
+TEST_F(KeyringProviderTest, AnotherKeyringWithAKeyOfTheSameNameIsNamedAsACause) {
+  const std::string other_path = directory_.file("other.keyring");
+  ASSERT_TRUE(create_key(other_path, "orders", kNow));
+  const auto other = make_keyring_provider({.file = other_path,
+                                            .key = "orders",
+                                            .wrap_budget = format::kWrapBudget,
+                                            .clock = clock_})
+                         .value();
+  const auto refused = unwrap(*other, wrap(*provider_).value(), context_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kEnvelopeTampered);
+  EXPECT_THAT(refused.error().message, HasSubstr("version 1 of key `orders` in " + other_path));
+  EXPECT_THAT(refused.error().message, HasSubstr("another keyring whose key has the same name"));
+}
+
 TEST_F(KeyringProviderTest, AnotherContextOrAChangedByteDoesNotOpen) {
   const WrappedKey good = wrap(*provider_).value();
   const auto refused = [&](const WrapContext& context) {

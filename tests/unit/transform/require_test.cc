@@ -61,6 +61,22 @@ class GuardTest : public testing::Test {
   Bytes tombstone_;
 };
 
+// What is expected and where that is configured, never what the record claims.
+TEST_F(GuardTest, another_scope_is_refused_without_repeating_the_claim) {
+  const EnvelopeView envelope = parse_envelope(value_).value();
+  EXPECT_TRUE(match_scope(envelope, {"orders", std::nullopt}));
+  const auto dataset = match_scope(envelope, {"bills", std::nullopt});
+  ASSERT_FALSE(dataset);
+  EXPECT_EQ(dataset.error().code, kEnvelopeForeign);
+  EXPECT_EQ(dataset.error().message,
+            "the envelope is not of dataset `bills` (`dataset` of the transform, else of the "
+            "pipeline, else the pipeline's name)");
+  const auto tenant = match_scope(envelope, {"orders", "acme"});
+  ASSERT_FALSE(tenant);
+  EXPECT_EQ(tenant.error().message,
+            "the envelope is not of tenant `acme` (`tenant` of the transform)");
+}
+
 TEST_F(GuardTest, table_of_what_each_guard_lets_through) {
   const auto keys = format::kKeysHeader;
   const auto grave = format::kTombstoneHeader;
