@@ -23,6 +23,10 @@ constexpr std::uint64_t kOfLedger = UINT64_MAX;  // the cookie of what nobody wa
 
 Instant now() { return SystemClock().now(); }
 
+// The sink that this thread polls just now: reports come from within rd_kafka_poll(), or, while a
+// transaction ends, on the transactor's thread.
+thread_local const KafkaSink* polled = nullptr;
+
 static_assert(sizeof(void*) == sizeof(std::uint64_t), "cookies travel as pointers");
 
 // Where a null pointer would mean null instead of empty.
@@ -256,7 +260,9 @@ void KafkaSink::poll(std::vector<Delivery>& out) {
   out.insert(out.end(), taken_back_.begin(), taken_back_.end());
   taken_back_.clear();
   out_ = &out;
+  polled = this;
   rd_kafka_poll(client_->handle(), 0);
+  polled = nullptr;
   if (transactor_) {
     std::vector<Report> reports;
     {
@@ -281,14 +287,14 @@ void KafkaSink::on_delivery(const rd_kafka_message_t& message) {
   const Report report{static_cast<Topic*>(rd_kafka_topic_opaque(message.rkt)), message.err,
                       message.partition, message.offset,
                       std::bit_cast<std::uint64_t>(message._private)};
-  if (std::this_thread::get_id() != thread_) {
+  if (polled == this) {
+    take_report(report);
+  } else if (options_.transaction) {
     {
       const std::lock_guard lock(elsewhere_mutex_);
       elsewhere_.push_back(report);
     }
     waker_.wake();
-  } else if (out_ != nullptr) {
-    take_report(report);
   }
 }
 
@@ -313,7 +319,7 @@ void KafkaSink::take_report(const Report& report) {
 void KafkaSink::on_error(rd_kafka_resp_err_t error, std::string_view /*reason*/) {
   if (error != RD_KAFKA_RESP_ERR__FATAL) return;
   // On another thread the call under way tells the same.
-  if (std::this_thread::get_id() == thread_ && !fatal_) fatal_ = client_->fatal();
+  if (polled == this && !fatal_) fatal_ = client_->fatal();
 }
 
 std::optional<Error> KafkaSink::fatal() const {

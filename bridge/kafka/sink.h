@@ -29,7 +29,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -133,7 +132,6 @@ class KafkaSink final : public Sink, private ClientListener {
 
   // Transactions only:
   bool held_ = false;  // cut, and not ended
-  const std::thread::id thread_ = std::this_thread::get_id();
   std::mutex elsewhere_mutex_;
   std::vector<Report> elsewhere_;  // reported on another thread; guarded by elsewhere_mutex_
   std::unique_ptr<Transactor> transactor_;
