@@ -318,8 +318,9 @@ void KafkaSink::take_report(const Report& report) {
 
 void KafkaSink::on_error(rd_kafka_resp_err_t error, std::string_view /*reason*/) {
   if (error != RD_KAFKA_RESP_ERR__FATAL) return;
-  // On another thread the call under way tells the same.
-  if (polled == this && !fatal_) fatal_ = client_->fatal();
+  // A call that is under way tells the same, and more.
+  if (polled != this || (transactor_ && transactor_->busy())) return;
+  if (!fatal_) fatal_ = client_->fatal();
 }
 
 std::optional<Error> KafkaSink::fatal() const {

@@ -82,6 +82,7 @@ void Transactor::give(Job job) {
   {
     const std::lock_guard lock(mutex_);
     job_ = job;
+    busy_ = true;
   }
   wanted_.notify_all();
 }
@@ -89,6 +90,11 @@ void Transactor::give(Job job) {
 std::optional<TransactionEvent> Transactor::take_event() {
   const std::lock_guard lock(mutex_);
   return std::exchange(event_, std::nullopt);
+}
+
+bool Transactor::busy() {
+  const std::lock_guard lock(mutex_);
+  return busy_;
 }
 
 std::optional<Error> Transactor::fatal() {
@@ -133,6 +139,8 @@ void Transactor::run() {
     } else {
       end(job);
     }
+    const std::lock_guard lock(mutex_);
+    busy_ = job_ != Job::kNone;
   }
 }
 

@@ -39,6 +39,8 @@ class Transactor {
   void abort();
 
   std::optional<TransactionEvent> take_event();
+  // A call is under way, which will tell of whatever goes wrong.
+  [[nodiscard]] bool busy();
   // Why no transaction can be made with this client any more.
   [[nodiscard]] std::optional<Error> fatal();
 
@@ -65,6 +67,7 @@ class Transactor {
   std::mutex mutex_;
   std::condition_variable wanted_;
   Job job_ = Job::kOpen;                   // guarded by mutex_
+  bool busy_ = true;                       // guarded by mutex_
   bool ending_ = false;                    // guarded by mutex_
   std::optional<TransactionEvent> event_;  // guarded by mutex_
   std::optional<Error> fatal_;             // guarded by mutex_

@@ -1,0 +1,252 @@
+// A transactional sink on the library's mock cluster, which can be made to fail requests as real
+// brokers rarely do. What only real brokers do (markers, fencing, isolation) is e2e's matter.
+#include <librdkafka/rdkafka.h>
+// After rdkafka.h, as it demands.
+#include <librdkafka/rdkafka_mock.h>
+
+#include <array>
+#include <thread>
+
+#include "tests/unit/kafka/cluster.h"
+
+namespace drawbridge::kafka {
+namespace {
+
+using Kind = TransactionEvent::Kind;
+
+constexpr std::int16_t kProduce = 0;
+constexpr std::int16_t kInitProducerId = 22;
+constexpr std::int16_t kEndTxn = 26;
+
+class TransactionTest : public testing::Test {
+ protected:
+  TransactionTest() {
+    rd_kafka_conf_t* conf = rd_kafka_conf_new();
+    std::array<char, 256> text{};
+    client_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text.data(), text.size());
+    cluster_ = rd_kafka_mock_cluster_new(client_, 1);
+    rd_kafka_mock_topic_create(cluster_, "out", 2, 1);
+    rd_kafka_mock_topic_create(cluster_, "ledger", 1, 1);
+    options_.transaction = TransactionOptions{"tests.p.0", "ledger", 0};
+  }
+  ~TransactionTest() override {
+    sink_.reset();
+    rd_kafka_mock_cluster_destroy(cluster_);
+    rd_kafka_destroy(client_);
+  }
+
+  void open() {
+    auto target = must(make_connector()->target(
+        {"test", {{"bootstrap.servers", rd_kafka_mock_cluster_bootstraps(cluster_)}}}, {}));
+    sink_ = must(target->make_sink(options_, waker_));
+  }
+  void ready() {
+    open();
+    ASSERT_EQ(event().kind, Kind::kReady);
+  }
+  void refuse(std::int16_t request, std::vector<rd_kafka_resp_err_t> errors) {
+    rd_kafka_mock_push_request_errors_array(cluster_, request, errors.size(), errors.data());
+  }
+
+  void send(std::uint64_t cookie, std::int32_t partition = 0) {
+    Record record;
+    record.target_topic = "out";
+    record.target_partition = Partition{partition};
+    record.value = as_bytes("value");
+    record.timestamp_ms = 1'700'000'000'000;
+    ASSERT_EQ(must(sink_->send(record, cookie)), SendStatus::kAccepted);
+  }
+  void poll_for(Duration time) {
+    for (const Instant until = now() + time; now() < until;) {
+      sink_->poll(deliveries_);
+      waker_.wait(10ms);
+    }
+  }
+  void wait_deliveries(std::size_t count) {
+    for (const Instant until = now() + 10s; deliveries_.size() < count && now() < until;) {
+      sink_->poll(deliveries_);
+      waker_.wait(10ms);
+    }
+    ASSERT_EQ(deliveries_.size(), count);
+  }
+  // The next event; kAborted with kInternal where none comes.
+  TransactionEvent event() {
+    for (const Instant until = now() + 15s; now() < until && !sink_->fatal();) {
+      sink_->poll(deliveries_);
+      if (auto said = sink_->take_transaction_event()) return std::move(*said);
+      waker_.wait(10ms);
+    }
+    ADD_FAILURE() << "no event; " << (sink_->fatal() ? sink_->fatal()->message : "not fatal");
+    return {};
+  }
+  std::optional<Error> wait_fatal() {
+    for (const Instant until = now() + 10s; now() < until && !sink_->fatal();) {
+      sink_->poll(deliveries_);
+      waker_.wait(10ms);
+    }
+    return sink_->fatal();
+  }
+  static std::vector<LedgerRecord> statement() { return {{Bytes{'k'}, Bytes{'v'}}}; }
+
+  rd_kafka_t* client_;
+  rd_kafka_mock_cluster_t* cluster_;
+  SinkOptions options_;
+  Waker waker_;
+  std::unique_ptr<Sink> sink_;
+  std::vector<Delivery> deliveries_;
+};
+
+TEST_F(TransactionTest, WhatIsSentAfterTheCutWaitsForTheNext) {
+  ready();
+  send(1);
+  send(2, 1);
+  wait_deliveries(2);
+  sink_->cut();
+  send(3);
+  poll_for(200ms);
+  EXPECT_EQ(deliveries_.size(), 2U);
+  sink_->commit(statement());
+  EXPECT_EQ(event().kind, Kind::kCommitted);
+  wait_deliveries(3);
+  for (const Delivery& delivery : deliveries_) EXPECT_TRUE(delivery.delivered);
+}
+
+TEST_F(TransactionTest, WhatWaitedBeforeTheCutStillBelongsToIt) {
+  ready();
+  for (std::uint64_t i = 0; i < 3000; ++i) send(i);  // more than one request
+  sink_->cut();
+  wait_deliveries(3000);
+  sink_->commit(statement());
+  EXPECT_EQ(event().kind, Kind::kCommitted);
+}
+
+TEST_F(TransactionTest, TheLedgerAloneMakesATransaction) {
+  ready();
+  sink_->cut();
+  sink_->commit(statement());
+  EXPECT_EQ(event().kind, Kind::kCommitted);
+}
+
+TEST_F(TransactionTest, AnAbortTakesEverythingBack) {
+  ready();
+  send(1);
+  sink_->cut();
+  send(2);
+  sink_->abort();
+  const TransactionEvent said = event();
+  EXPECT_EQ(said.kind, Kind::kAborted);
+  EXPECT_FALSE(said.error);
+  wait_deliveries(2);
+  const auto& second = deliveries_[0].cookie == 2 ? deliveries_[0] : deliveries_[1];
+  EXPECT_FALSE(second.delivered);
+  EXPECT_EQ(second.error.code, ErrorCode::kCancelled);
+  // And another one can be made.
+  deliveries_.clear();
+  send(3);
+  wait_deliveries(1);
+  sink_->cut();
+  sink_->commit(statement());
+  EXPECT_EQ(event().kind, Kind::kCommitted);
+}
+
+TEST_F(TransactionTest, AnAbortOfNothingIsAnsweredToo) {
+  ready();
+  sink_->abort();
+  EXPECT_EQ(event().kind, Kind::kAborted);
+}
+
+TEST_F(TransactionTest, ACoordinatorThatComesBackIsAskedAgain) {
+  ready();
+  send(1);
+  wait_deliveries(1);
+  sink_->cut();
+  refuse(kEndTxn, {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+                   RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS});
+  sink_->commit(statement());
+  EXPECT_EQ(event().kind, Kind::kCommitted);
+  EXPECT_FALSE(sink_->fatal());
+}
+
+TEST_F(TransactionTest, ARefusedLedgerRecordAbortsTheCommit) {
+  ready();
+  send(1);
+  wait_deliveries(1);
+  sink_->cut();
+  send(2);
+  refuse(kProduce, {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED});
+  sink_->commit(statement());
+  const TransactionEvent said = event();
+  EXPECT_EQ(said.kind, Kind::kAborted);
+  ASSERT_TRUE(said.error);
+  wait_deliveries(2);
+  EXPECT_EQ(deliveries_[1].error.code, ErrorCode::kCancelled) << "it waited for the next one";
+}
+
+TEST_F(TransactionTest, ARefusedRecordLeavesTheTransactionToBeAborted) {
+  ready();
+  refuse(kProduce, {RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP});
+  send(1);
+  wait_deliveries(1);
+  EXPECT_FALSE(deliveries_[0].delivered);
+  EXPECT_EQ(deliveries_[0].error.code, ErrorCode::kBadTimestamp);
+  sink_->abort();
+  EXPECT_EQ(event().kind, Kind::kAborted);
+}
+
+TEST_F(TransactionTest, AFencedProducerIsFatal) {
+  ready();
+  send(1);
+  wait_deliveries(1);
+  sink_->cut();
+  refuse(kEndTxn, {RD_KAFKA_RESP_ERR_PRODUCER_FENCED});
+  sink_->commit(statement());
+  const auto fatal = wait_fatal();
+  ASSERT_TRUE(fatal);
+  EXPECT_EQ(fatal->code, ErrorCode::kFenced);
+  EXPECT_FALSE(sink_->take_transaction_event());
+  Record record;
+  record.target_topic = "out";
+  record.target_partition = Partition{0};
+  EXPECT_FALSE(sink_->send(record, 2));
+}
+
+TEST_F(TransactionTest, AMissingRightIsNamed) {
+  refuse(kInitProducerId, {RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED});
+  open();
+  const auto fatal = wait_fatal();
+  ASSERT_TRUE(fatal);
+  EXPECT_THAT(fatal->message, testing::HasSubstr("TransactionalId tests.p.0"));
+}
+
+TEST_F(TransactionTest, MayBeMadeOnOneThreadAndPolledOnAnother) {
+  ready();
+  std::thread([this] {
+    send(1);
+    wait_deliveries(1);
+    sink_->cut();
+    sink_->commit(statement());
+    EXPECT_EQ(event().kind, Kind::kCommitted);
+  }).join();
+}
+
+// As shards do it.
+TEST_F(TransactionTest, SoMayAPlainSink) {
+  options_.transaction.reset();
+  open();
+  std::thread([this] {
+    send(1);
+    wait_deliveries(1);
+  }).join();
+}
+
+TEST_F(TransactionTest, EndsInTimeWithoutItsBroker) {
+  open();
+  rd_kafka_mock_broker_set_down(cluster_, 1);
+  poll_for(100ms);
+  const Instant begin = now();
+  sink_.reset();
+  EXPECT_LT(now() - begin, 10s);
+}
+
+}  // namespace
+}  // namespace drawbridge::kafka
