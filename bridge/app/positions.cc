@@ -34,6 +34,13 @@ Result<PlaceInLog> PlaceInLog::parse(const std::string& text) {
 
 Result<std::unique_ptr<Positions>> Positions::open(const PipelineOptions& pipeline,
                                                    CheckpointStore& store, Connector& connector) {
+  if (pipeline.exactly_once) {
+    return fail(ErrorCode::kInvalid,
+                "pipeline {} delivers exactly once: its positions stand in its ledger on the "
+                "target, and cannot be set from here. To read from another place, run it under a "
+                "new pipeline name, with from.start",
+                pipeline.name);
+  }
   std::unique_ptr<Positions> positions(new Positions(pipeline, store));
   DRAWBRIDGE_ASSIGN(positions->source_, connector.source(pipeline, {}));
   DRAWBRIDGE_ASSIGN(positions->cluster_id_, positions->source_->cluster_id(kTimeout));

@@ -167,7 +167,7 @@ Result<void> Pipeline::Run::find_ledger() {
   if (partitions != static_cast<std::int32_t>(options_.shards)) {
     return fail(ErrorCode::kInvalid,
                 "the ledger {} has {} partitions, one a shard, and pipeline {} is configured with "
-                "{} shards: set shards: {}, or move it with drawbridge offsets reshard",
+                "{} shards: the number is fixed; set shards: {}",
                 ledger_topic_, partitions, options_.name, options_.shards, partitions);
   }
   const auto config = target_->topic_config(ledger_topic_, kTimeout);

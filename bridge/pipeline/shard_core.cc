@@ -655,7 +655,7 @@ void ShardCore::group_seen(SlotId slot, std::optional<Offset> offset) {
                        partition.group_committed ? std::to_string(partition.group_committed->value)
                                                  : "nothing",
                        limits_.transactional
-                           ? "Exactly-once pipelines are moved with drawbridge offsets reset"
+                           ? "An exactly-once pipeline goes on where its ledger says"
                            : "A reset takes effect only while the daemon is stopped"));
   }
 }

@@ -25,8 +25,8 @@ Result<void> check_header(const LedgerHeader& header, const LedgerIdentity& expe
   }
   if (header.shards != expected.shards) {
     return fail(ErrorCode::kInvalid,
-                "pipeline {} was first started with {} shards and is configured with {}: set "
-                "shards: {}, or move it with drawbridge offsets reshard",
+                "pipeline {} was first started with {} shards and is configured with {}: the "
+                "number is fixed; set shards: {}",
                 expected.pipeline, header.shards, expected.shards, header.shards);
   }
   return {};
@@ -70,8 +70,8 @@ Result<void> ShardLedger::read(std::span<const LedgerRecord> records) {
     header_ = std::move(*header);
   } else if (identity_.epoch > 1) {
     return fail(ErrorCode::kInvalid,
-                "the ledger of epoch {} is not complete: the move of pipeline {} to it was "
-                "interrupted; run drawbridge offsets reshard again",
+                "the ledger of epoch {} has no header: the move of pipeline {} to it was not "
+                "finished. Nothing is copied, since what was copied before is not known here",
                 identity_.epoch, identity_.pipeline);
   } else if (!known_) {
     DRAWBRIDGE_TRY(make_header());
