@@ -324,8 +324,10 @@ void KafkaSink::on_error(rd_kafka_resp_err_t error, std::string_view /*reason*/)
 }
 
 std::optional<Error> KafkaSink::fatal() const {
-  if (fatal_ || !transactor_) return fatal_;
-  return transactor_->fatal();
+  if (transactor_) {
+    if (auto why = transactor_->fatal()) return why;
+  }
+  return fatal_;
 }
 
 // ---- transactions ---------------------------------------------------------------------------
