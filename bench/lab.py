@@ -134,8 +134,11 @@ class Lab:
             raise RuntimeError(f"{process.args[:2]}: {process.log.read_text()[-2000:]}")
         return json.loads(process.log.read_text().splitlines()[-1])
 
-    def configure(self, topic, to, transforms=(), bootstrap=None):
-        """A configuration file in a folder of its own; nothing but what a user must write."""
+    def configure(self, topic, to, transforms=(), bootstrap=None, **settings):
+        """A configuration file in a folder of its own; nothing but what a user must write.
+
+        settings: more keys of the pipeline, with underscores for dashes.
+        """
         name = self.name("run")
         folder = self.folder / name
         folder.mkdir()
@@ -149,6 +152,7 @@ class Lab:
                 "from": {"cluster": "src", "topics": [topic]},
                 "transforms": list(transforms),
                 "to": {"cluster": "dst", "topic": to, "create-topics": True},
+                **{key.replace("_", "-"): value for key, value in settings.items()},
             }},
         }
         if not transforms:
@@ -161,10 +165,13 @@ class Lab:
         return parts.spawn([self.binary, "run", "-c", str(folder / "bridge.yaml"), *arguments],
                            folder / "bridge.log", cwd=folder)
 
-    def copy(self, topic, to, transforms=(), bootstrap=None):
-        """Runs the bridge until it has caught up, and measures it."""
+    def copy(self, topic, to, transforms=(), bootstrap=None, **settings):
+        """Runs the bridge until it has caught up, and measures it.
+
+        With transactions, Run.inside holds the number of commits that each partition has seen.
+        """
         first = {p: end - begin for p, (begin, end) in self.broker.ends(topic).items()}
-        folder = self.configure(topic, to, transforms, bootstrap)
+        folder = self.configure(topic, to, transforms, bootstrap, **settings)
         process = self.start_bridge(folder, "--until-caught-up")
         run = sampling.watch(process, self.bytes_of(to, len(first)), sum(first.values()),
                              self.broker.pid)
@@ -172,6 +179,13 @@ class Lab:
         if run.status != 0:
             raise RuntimeError(f"the bridge ended with {run.status}:\n{log[-3000:]}")
         arrived = {p: end - begin for p, (begin, end) in self.broker.ends(to).items()}
+        if settings.get("delivery") == "exactly-once":
+            # Each commit leaves a marker in each partition that it wrote to.
+            run.inside = {"commits": [arrived[p] - first[p] for p in first]}
+            arrived = {p: count - marks for (p, count), marks
+                       in zip(arrived.items(), run.inside["commits"])}
+            if min(run.inside["commits"]) < 1:
+                raise RuntimeError(f"{to} has a partition without a commit: {arrived}")
         if arrived != first:
             raise RuntimeError(f"{topic} has {first}, {to} has {arrived}:\n{log[-3000:]}")
         return run

@@ -13,7 +13,7 @@ import sampling
 from lab import CHECKOUT, SHARDS, Lab, memory_disk, note
 from report import Bars, Figures, cpu, megabytes, rate, table
 
-SECTIONS = ("throughput", "wide", "latency", "memory", "distance")
+SECTIONS = ("throughput", "wide", "transactions", "latency", "memory", "distance")
 RECORDS = {100: 3_000_000, 1024: 1_000_000, 10240: 150_000}  # some seconds of each
 PARTITIONS = 4
 LATENCY_RATE, LATENCY_SECONDS = 10_000, 15
@@ -183,6 +183,41 @@ class Bench:
         self.bars.at_least(f"{partitions} partitions: pass-through rate / P",
                            figures("pass-through", "rate").over(figures("P", "rate")), 0.75)
 
+    def transactions(self):
+        """Exactly-once against at-least-once."""
+        size = 1024
+        records = 2 * self.records(size)
+        topic = self.lab.fill(size, records, PARTITIONS)
+        variants = {"at least once": {}}
+        for interval in (100, 500):
+            variants[f"exactly once, {interval} ms"] = {
+                "delivery": "exactly-once", "commit_interval": f"{interval}ms"}
+        for round_ in range(self.rounds):
+            note(f"transactions: round {round_ + 1} of {self.rounds}")
+            for variant, settings in variants.items():
+                to = self.lab.name("copy")
+                self.keep("transactions", round_, variant, size,
+                          self.lab.copy(topic, to, **settings))
+                self.lab.drop(to)
+        self.lab.drop(topic)
+        self.print_runs(f"Exactly once, {size_name(size)}", "transactions", list(variants), size)
+        plain, *exact = variants
+        rows = []
+        for variant in exact:
+            def ratio(name, variant=variant):
+                return self.figures("transactions", variant, size, name).over(
+                    self.figures("transactions", plain, size, name))
+
+            self.bars.at_most(f"{variant}: CPU / at least once", ratio("cpu"), 1.1)
+            self.bars.at_least(f"{variant}: rate / at least once", ratio("rate"),
+                               0.8 if " 100 " in variant else 0.9)
+            achieved = [records / r["whole_rate"] * 1000 * len(r["inside"]["commits"])
+                        / sum(r["inside"]["commits"]) for r in self.raw
+                        if r["section"] == "transactions" and r["variant"] == variant]
+            rows.append([variant, f"{Figures(achieved).median:.0f} ms"])
+        print("\n" + table(["", "commit interval achieved, start and end of the run included"],
+                           rows), flush=True)
+
     # --- Latency -------------------------------------------------------------------------------
 
     def latency(self):
@@ -320,7 +355,8 @@ class Bench:
         if sections != ["memory"]:
             self.warm_up()
         for section in sections:
-            {"throughput": self.throughput, "wide": self.wide, "latency": self.latency,
+            {"throughput": self.throughput, "wide": self.wide,
+             "transactions": self.transactions, "latency": self.latency,
              "memory": self.memory_use, "distance": self.distance}[section]()
         if "throughput" in sections:
             self.crypto_table()
