@@ -10,6 +10,7 @@
 #include "bridge/envelope/format.h"
 #include "bridge/envelope/wrap.h"
 #include "bridge/kafka/probe.h"
+#include "bridge/pipeline/ledger_place.h"
 #include "bridge/pipeline/start_position.h"
 #include "bridge/pipeline/target_topics.h"
 #include "bridge/pipeline/topic_selector.h"
@@ -60,9 +61,10 @@ class PipelineCheck {
       read_topics();
       read_group();
     }
-    compare_store();
+    if (!pipeline_.exactly_once) compare_store();
     for (const TopicInfo& topic : topics_) check_target(topic);
     check_dead_letters();
+    if (pipeline_.exactly_once) check_transactions();
   }
 
  private:
@@ -377,6 +379,52 @@ class PipelineCheck {
       report_.failure(subject_, what + " does not exist",
                       "create it, or set create-topics under `to`");
     }
+  }
+
+  // ---- exactly-once -------------------------------------------------------------------------
+
+  // As far as it can be known without writing: with a transactional id of its own, so that no shard
+  // at work is fenced.
+  void check_transactions() {
+    const auto ledger = find_ledger(pipeline_, *target_, kTimeout);
+    if (!ledger) {
+      report_.failure(subject_, ledger.error());
+      return;
+    }
+    if (!ledger->exists) {
+      report_.ok(subject_, fmt::format("the ledger {} is missing and will be made with {}",
+                                       ledger->topic, plural(pipeline_.shards, "partition")));
+      return;
+    }
+    Waker waker;
+    SinkOptions options;
+    options.transaction =
+        TransactionOptions{transactional_id(pipeline_, "check"), ledger->topic, 0};
+    auto sink = target_->make_sink(options, waker);
+    if (!sink) {
+      report_.failure(subject_, sink.error());
+      return;
+    }
+    std::vector<Delivery> none;
+    const SystemClock clock;
+    for (const Instant until = clock.now() + kTimeout; clock.now() < until;) {
+      (*sink)->poll(none);
+      if (const auto fatal = (*sink)->fatal()) {
+        report_.failure(subject_, *fatal);
+        return;
+      }
+      if ((*sink)->take_transaction_event()) {
+        report_.ok(subject_, fmt::format("transactions can be begun as {} and the ledger {} can be "
+                                         "read; not provable without writing: WRITE on the ledger "
+                                         "and on the target topics",
+                                         options.transaction->transactional_id, ledger->topic));
+        return;
+      }
+      waker.wait(std::chrono::milliseconds(100));
+    }
+    report_.failure(subject_, {ErrorCode::kUnavailable,
+                               fmt::format("the coordinator of transactions of {} does not answer",
+                                           pipeline_.target.name)});
   }
 
   const PipelineOptions& pipeline_;

@@ -35,7 +35,8 @@ struct PlaceInLog {
 // store outlives it. Every call is bounded in time.
 class Positions {
  public:
-  // Connects. Errors: those of the cluster; kInvalid, an exactly-once pipeline, whose ledger decides.
+  // Connects. Errors: those of the cluster; kInvalid, an exactly-once pipeline, whose ledger
+  // decides.
   static Result<std::unique_ptr<Positions>> open(const PipelineOptions& pipeline,
                                                  CheckpointStore& store, Connector& connector);
 

@@ -62,7 +62,7 @@ Pipeline::Run::~Run() {
 Result<void> Pipeline::Run::begin() {
   DRAWBRIDGE_TRY(connect());
   DRAWBRIDGE_TRY(check_shards());
-  if (options_.exactly_once) DRAWBRIDGE_TRY(find_ledger());
+  if (options_.exactly_once) DRAWBRIDGE_TRY(take_ledger());
   return discover(true);
 }
 
@@ -148,71 +148,25 @@ Result<void> Pipeline::Run::check_shards() {
   return {};
 }
 
-// The newest epoch's; made where there is none.
-Result<void> Pipeline::Run::find_ledger() {
-  std::int32_t partitions = 0;
-  for (ledger_epoch_ = 0;;) {
-    DRAWBRIDGE_ASSIGN(std::string topic,
-                      ledger_topic(options_.daemon, options_.name, ledger_epoch_ + 1));
-    const auto info = target_->topic(topic, kTimeout);
-    if (!info && info.error().code == ErrorCode::kUnknownTopic) {
-      if (ledger_epoch_ > 0) break;
-      return make_ledger(topic);
-    }
-    if (!info) return fail(info.error());
-    ++ledger_epoch_;
-    ledger_topic_ = std::move(topic);
-    partitions = info->partitions();
-  }
-  if (partitions != static_cast<std::int32_t>(options_.shards)) {
-    return fail(ErrorCode::kInvalid,
-                "the ledger {} has {} partitions, one a shard, and pipeline {} is configured with "
-                "{} shards: the number is fixed; set shards: {}",
-                ledger_topic_, partitions, options_.name, options_.shards, partitions);
-  }
-  const auto config = target_->topic_config(ledger_topic_, kTimeout);
-  if (!config) return {};  // a missing right to describe is no reason not to work
-  const auto policy = config->find("cleanup.policy");
-  if (policy != config->end() && policy->second != "compact") {
-    return fail(ErrorCode::kInvalid,
-                "the ledger {} has cleanup.policy={}: it would lose positions. Set "
-                "cleanup.policy=compact",
-                ledger_topic_, policy->second);
-  }
-  return {};
-}
-
-Result<void> Pipeline::Run::make_ledger(const std::string& topic) {
-  NewTopic made{topic,
-                static_cast<std::int32_t>(options_.shards),
-                options_.create_topics.replication_factor,
-                {}};
-  made.config["cleanup.policy"] = "compact";
-  const auto created = target_->create_topic(made, kTimeout);
-  if (!created && created.error().code == ErrorCode::kAuthorization) {
-    return fail(ErrorCode::kAuthorization,
-                "the ledger {} does not exist and may not be created: create it with {} partitions "
-                "and cleanup.policy=compact, or allow CREATE on it",
-                topic, options_.shards);
-  }
-  if (!created && created.error().code != ErrorCode::kExists) return fail(created.error());
+Result<void> Pipeline::Run::take_ledger() {
+  DRAWBRIDGE_ASSIGN(ledger_, find_ledger(options_, *target_, kTimeout));
+  if (ledger_.exists) return {};
+  DRAWBRIDGE_TRY(make_ledger(options_, *target_, ledger_, kTimeout));
   log(Level::kInfo, "ledger created",
-      {{"pipeline", options_.name}, {"topic", topic}, {"partitions", options_.shards}});
-  ledger_epoch_ = 1;
-  ledger_topic_ = topic;
+      {{"pipeline", options_.name}, {"topic", ledger_.topic}, {"partitions", options_.shards}});
   return {};
 }
 
 std::unique_ptr<ShardLedger> Pipeline::Run::ledger() const {
   if (!options_.exactly_once) return nullptr;
   return std::make_unique<ShardLedger>(
-      LedgerIdentity{options_.daemon, options_.name, ledger_epoch_, options_.shards, cluster_id_});
+      LedgerIdentity{options_.daemon, options_.name, ledger_.epoch, options_.shards, cluster_id_});
 }
 
 std::optional<TransactionOptions> Pipeline::Run::transaction(std::uint32_t shard) const {
   if (!options_.exactly_once) return std::nullopt;
-  return TransactionOptions{fmt::format("{}.{}.{}", options_.daemon, options_.name, shard),
-                            ledger_topic_, static_cast<std::int32_t>(shard)};
+  return TransactionOptions{transactional_id(options_, std::to_string(shard)), ledger_.topic,
+                            static_cast<std::int32_t>(shard)};
 }
 
 std::uint32_t Pipeline::Run::shard_of(const TopicPartition& at) const {

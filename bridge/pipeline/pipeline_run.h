@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "bridge/pipeline/ledger_place.h"
 #include "bridge/pipeline/pipeline.h"
 #include "bridge/pipeline/start_position.h"
 #include "bridge/pipeline/target_topics.h"
@@ -57,8 +58,7 @@ class Pipeline::Run final : private ShardListener {
   template <typename Cluster>
   Result<std::string> reach(Cluster& cluster);
   Result<void> check_shards();
-  Result<void> find_ledger();
-  Result<void> make_ledger(const std::string& topic);
+  Result<void> take_ledger();
   Result<void> discover(bool at_start);
   Result<void> discover_topic(const TopicInfo& topic, bool at_start,
                               std::vector<AddPartitionMessage>& added);
@@ -91,8 +91,7 @@ class Pipeline::Run final : private ShardListener {
   std::optional<TopicSelector> selector_;
   std::optional<TopicTemplate> dead_letter_template_;
   std::string cluster_id_;
-  std::uint32_t ledger_epoch_ = 0;  // exactly-once
-  std::string ledger_topic_;
+  LedgerPlace ledger_;  // exactly-once
   std::map<TopicPartition, Checkpoint> stored_;
   bool first_start_ = true;
   std::map<std::string, KnownTopic> topics_;

@@ -1,0 +1,28 @@
+// Where a pipeline's ledger is on its target, and by what name its shards write to it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "bridge/pipeline/ports.h"
+
+namespace drawbridge {
+
+struct LedgerPlace {
+  std::string topic;
+  std::uint32_t epoch = 1;
+  bool exists = false;
+};
+
+// The newest epoch's; where there is none, where it would be. Errors: those of the cluster;
+// kInvalid, a topic that does not fit: not one partition a shard, or not compacted.
+Result<LedgerPlace> find_ledger(const PipelineOptions& pipeline, Target& target, Duration timeout);
+
+// Makes what find_ledger() did not find. Errors: those of the cluster, with what to do.
+Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const LedgerPlace& place,
+                         Duration timeout);
+
+// `<daemon>.<pipeline>.<part>`: a shard's number, or the name of something that is no shard.
+std::string transactional_id(const PipelineOptions& pipeline, const std::string& part);
+
+}  // namespace drawbridge
