@@ -1,0 +1,47 @@
+"""What a run found: sentences for people, and JSON with all that a replay needs."""
+
+import dataclasses
+import json
+import statistics
+
+
+@dataclasses.dataclass
+class Done:
+    """One fault that was carried out. recovery: None where the next one overlapped."""
+
+    step: int
+    kind: str
+    text: str
+    at: float
+    took: float
+    recovery: float | None
+    repeats: int
+
+
+def quantiles(values):
+    """(p50, p90, max)"""
+    ordered = sorted(values)
+    return (statistics.median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.9))],
+            ordered[-1])
+
+
+def table(done, unavailable):
+    """A line a kind: how often, recovery times, repeated records; then what could not run."""
+    kinds = sorted({d.kind for d in done})
+    lines = [f"{'fault':30} {'count':>5}  {'recovery p50':>12} {'p90':>6} {'max':>6}  {'repeated':>8}"]
+    for kind in kinds:
+        of = [d for d in done if d.kind == kind]
+        times = [d.recovery for d in of if d.recovery is not None]
+        shown = "{:12.2f} {:6.2f} {:6.2f}".format(*quantiles(times)) if times else " " * 26
+        lines.append(f"{kind:30} {len(of):5}  {shown}  {sum(d.repeats for d in of):8}")
+    lines += [f"{kind:30}     -  not available: {why}" for kind, why in sorted(unavailable.items())]
+    return "\n".join(lines)
+
+
+def totals(verdicts):
+    return {name: sum(getattr(v, name) for v in verdicts)
+            for name in ("source", "copied", "dead", "lost", "doubled", "rewinds")}
+
+
+def write(path, **content):
+    path.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")

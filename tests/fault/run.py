@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+"""The fault lab: faults drawn from a seed against a live bridge, then both sides are compared.
+
+    run.py --seed 7 --faults 100                       at least once, one instance
+    run.py --short                                     what CI runs, a few minutes
+    run.py --seed 7 --faults 100 --kinds bridge-kill,net-cut
+    run.py --list                                      the faults, and which can run here
+    run.py --seed 7 --faults 40 --plan                 the plan alone
+
+Exit status: 0 when every promise held, 1 when one did not, 2 when the lab itself could not work.
+README.md tells how to read what it prints.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
+import audit  # noqa: E402
+import network  # noqa: E402
+import plan  # noqa: E402
+import report  # noqa: E402
+import world  # noqa: E402
+from faults import FAULTS  # noqa: E402
+from harness import parts  # noqa: E402
+
+MODES = ("at-least-once", "exactly-once")
+SHORT_SEED, SHORT_FAULTS = 1, 40
+RECOVERY_LIMIT = 60.0
+MEMORY_LIMIT = 1.2
+WARM_UP = 5.0
+PRODUCER_LOST = "the producer became unusable"
+
+
+class Lab:
+    """One run of one mode."""
+
+    def __init__(self, options, mode, folder):
+        self.options, self.mode, self.folder = options, mode, folder
+        self.capabilities = world.capabilities(mode, options.long)
+        self.done = []
+        self.findings = []
+        self.verdicts = []
+        self.memory = {}
+        self.started = time.monotonic()
+
+    def say(self, text):
+        print(f"{time.monotonic() - self.started:6.1f}  {text}", flush=True)
+
+    def find(self, text):
+        self.findings.append(text)
+        self.say(f"FOUND   {text}")
+
+    def run(self):
+        with world.World(self.folder, self.mode, self.options.instances, self.options.long) as lab:
+            self.world = lab
+            self.steps = plan.draw(self.options.seed, self.options.faults, lab.shape,
+                                   self.capabilities, self.options.kinds)
+            try:
+                self._warm_up()
+                self._strike()
+                self._finish()
+            except (AssertionError, TimeoutError) as error:
+                self.find(f"{error}")
+
+    # --- The run --------------------------------------------------------------------------------
+
+    def _warm_up(self):
+        """The copy runs, has worked off a backlog once, and uses as much memory as it will."""
+        self.world.load.start()
+        self.world.watch.start()
+        time.sleep(WARM_UP)
+        for instance in self.world.instances:
+            instance.start()
+        time.sleep(WARM_UP)
+        self.world.wait_caught_up(self.world.load.mark())
+        self.memory["before"] = [i.resident() for i in self.world.instances]
+        self.say(f"ready: {self.world.watch.arrived} records copied, "
+                 f"{self.memory['before']} KiB resident")
+
+    def _strike(self):
+        window = Window(self.world)
+        for step in self.steps:
+            time.sleep(step.pause)
+            fault = step.fault()
+            began, repeats = time.monotonic(), self.world.watch.repeats
+            window.add(step)
+            fault.inject(self.world)
+            time.sleep(step.hold)
+            fault.heal(self.world)
+            mark = self.world.load.mark()
+            recovery = None
+            if step.settle:
+                recovery = self.world.wait_caught_up(mark, RECOVERY_LIMIT)
+                for finding in window.close():
+                    self.find(finding)
+            self.world.check()
+            done = report.Done(step.number, step.kind, str(step), began - self.started,
+                               time.monotonic() - began, recovery,
+                               self.world.watch.repeats - repeats)
+            self.done.append(done)
+            waited = "" if recovery is None else f"  caught up after {recovery:.2f} s"
+            again = f"  {done.repeats} again" if done.repeats else ""
+            self.say(f"{step.number:4}/{len(self.steps)} {step}{waited}{again}")
+
+    def _finish(self):
+        self.world.load.finish()
+        took = self.world.wait_caught_up(self.world.load.mark(), RECOVERY_LIMIT)
+        self.say(f"the load has ended: all arrived within {took:.2f} s")
+        time.sleep(1.0)
+        self.memory["after"] = [i.resident() for i in self.world.instances]
+        self._compare_memory()
+        for instance in self.world.instances:
+            instance.terminate()
+        self._audit()
+        self._check_positions()
+
+    # --- The verdict ----------------------------------------------------------------------------
+
+    def _compare_memory(self):
+        for instance, before, after in zip(self.world.instances, self.memory["before"],
+                                           self.memory["after"], strict=True):
+            if after > before * MEMORY_LIMIT:
+                self.find(f"memory: {instance.name} used {before} KiB before and {after} KiB after")
+
+    def _audit(self):
+        lab = self.world
+        source, target, dead = dict(lab.past), {}, {}
+        for stream in world.streams():
+            source |= {key: source.get(key, []) + rows for key, rows in
+                       lab.auditor.source(lab.source, stream.topic).items()}
+            target |= lab.auditor.target(lab.target, stream.topic)
+        for name, topic in world.DEAD.items():
+            dead |= lab.auditor.dead_letters(lab.target, topic, whole=name == "sealed")
+        window = None if self.mode == "exactly-once" else world.WINDOW
+        for key in sorted(source.keys() | target.keys() | dead.keys()):
+            verdict = audit.compare(key, source.get(key, []), target.get(key, []), dead.get(key, []),
+                                    window)
+            self.verdicts.append(verdict)
+            for finding in verdict.findings:
+                self.find(f"{key}: {finding}")
+            for finding in audit.account(key, source.get(key, []), lab.load.states.get(key, b"")):
+                self.find(finding)
+        totals = report.totals(self.verdicts)
+        self.say("audit: {source} records in {partitions} source partitions: {copied} to copy, {dead} "
+                 "dead letters; {lost} lost, {doubled} doubled".format(
+                     partitions=len(self.verdicts), **totals))
+        if totals["source"] == 0:
+            self.find("laboratory: nothing was produced")
+
+    def _check_positions(self):
+        """Every stored position is the end of its source partition."""
+        lab = self.world
+        ends = {(s.topic, p): end for s in world.streams()
+                for p, (_, end) in lab.source.ends(s.topic).items()}
+        for where, stored in world.positions(lab.instances).items():
+            if stored != ends.pop(where, None):
+                self.find(f"checkpoint: {where} is stored as {stored}")
+        for where, end in ends.items():
+            if end > 0:
+                self.find(f"checkpoint: none for {where}, which ends at {end}")
+
+    # --- The report -----------------------------------------------------------------------------
+
+    def replay(self):
+        kinds = f" --kinds {','.join(self.options.kinds)}" if self.options.kinds else ""
+        return (f"python tests/fault/run.py --seed {self.options.seed} --faults "
+                f"{self.options.faults} --mode {self.mode} --instances {self.options.instances}"
+                + " --long" * self.options.long + kinds)
+
+    def conclude(self):
+        """Prints the report and writes report.json; true when nothing was found."""
+        missing = plan.unavailable(self.capabilities, self.options.kinds or FAULTS)
+        print(f"\n{self.mode}, {self.options.instances} instance(s), seed {self.options.seed}, "
+              f"{len(self.done)} of {self.options.faults} faults, "
+              f"{time.monotonic() - self.started:.0f} s")
+        print(report.table(self.done, missing))
+        totals = report.totals(self.verdicts)
+        print("records: " + ", ".join(f"{count} {name}" for name, count in totals.items()))
+        print(f"memory in KiB: {self.memory}")
+        report.write(
+            self.folder / "report.json", mode=self.mode, seed=self.options.seed,
+            replay=self.replay(), binary=parts.binary(), findings=self.findings,
+            unavailable=missing, memory=self.memory, totals=totals,
+            faults=[vars(done) for done in self.done],
+            plan=[str(step) for step in getattr(self, "steps", [])],
+            partitions=[vars(verdict) for verdict in self.verdicts])
+        if self.findings:
+            print(f"\nFAILED with {len(self.findings)} findings, seed {self.options.seed}:")
+            for finding in self.findings[:20]:
+                print(f"  {finding}")
+            print(f"replay: {self.replay()}\nlogs:   {self.folder}")
+        else:
+            print(f"passed: nothing lost, nothing out of order, seed {self.options.seed}")
+        return not self.findings
+
+
+class Window:
+    """Faults that the copy has not yet recovered from, and whether repeats are allowed after them."""
+
+    def __init__(self, lab):
+        self._lab = lab
+        self._steps = []
+        self._repeats = 0
+        self._logs = {}
+
+    def add(self, step):
+        if not self._steps:
+            self._repeats = self._lab.watch.repeats
+            self._logs = {i.name: self._size(i) for i in self._lab.instances}
+        self._steps.append(step)
+
+    def close(self):
+        """Findings about repeats that nothing in the window explains."""
+        steps, self._steps = self._steps, []
+        count = self._lab.watch.repeats - self._repeats
+        allowed = (self._lab.mode != "exactly-once"
+                   and (any(FAULTS[s.kind].repeats for s in steps) or self._producer_lost()))
+        if count and not allowed:
+            return [f"repeats: {count} records arrived again after "
+                    f"{', '.join(str(s) for s in steps)}"]
+        return []
+
+    @staticmethod
+    def _size(instance):
+        return instance.bridge.log.stat().st_size if instance.bridge.log.exists() else 0
+
+    def _producer_lost(self):
+        for instance in self._lab.instances:
+            with open(instance.bridge.log, "rb") as log:
+                log.seek(self._logs[instance.name])
+                if PRODUCER_LOST.encode() in log.read():
+                    return True
+        return False
+
+
+# --- The command --------------------------------------------------------------------------------
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, help="what the faults are drawn from (default: random)")
+    parser.add_argument("--faults", type=int, default=100, help="how many (default: 100)")
+    parser.add_argument("--mode", choices=MODES, default=MODES[0])
+    parser.add_argument("--instances", type=int, default=1)
+    parser.add_argument("--long", action="store_true", help="three nodes for the source too")
+    parser.add_argument("--short", action="store_true",
+                        help="the form for CI: a fixed seed, every mode that the bridge has")
+    parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these faults")
+    parser.add_argument("--binary", type=pathlib.Path, help="the bridge (default: the release build)")
+    parser.add_argument("--folder", type=pathlib.Path, help="for logs and the report; kept")
+    parser.add_argument("--list", action="store_true", help="list the faults, and leave")
+    parser.add_argument("--plan", action="store_true", help="print the plan, and leave")
+    options = parser.parse_args()
+    if options.kinds and not set(options.kinds) <= set(FAULTS):
+        parser.error(f"no such faults: {', '.join(sorted(set(options.kinds) - set(FAULTS)))}")
+    if options.short:
+        options.faults = SHORT_FAULTS
+        options.seed = SHORT_SEED if options.seed is None else options.seed
+    if options.seed is None:
+        options.seed = random.randrange(1_000_000)
+    if options.binary:
+        os.environ["DRAWBRIDGE_BINARY"] = str(options.binary.resolve())
+    return options
+
+
+def show_list(options):
+    missing = plan.unavailable(world.capabilities(options.mode, options.long))
+    for kind, fault in FAULTS.items():
+        note = f"  [not available: {missing[kind]}]" if kind in missing else ""
+        print(f"{kind:30} {fault.__doc__.splitlines()[0]}{note}")
+
+
+def show_plan(options):
+    shape = world.shape(options.instances, options.long)
+    for step in plan.draw(options.seed, options.faults, shape,
+                          world.capabilities(options.mode, options.long), options.kinds):
+        print(f"{step.number:4} {step}")
+
+
+def main():
+    options = arguments()
+    network.isolate()
+    if options.list or options.plan:
+        show_list(options) if options.list else show_plan(options)
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    base = options.folder or pathlib.Path(tempfile.mkdtemp(prefix="drawbridge-fault-"))
+    modes = world.supported_modes() if options.short else [options.mode]
+    if options.short:
+        options.faults = -(-options.faults // len(modes))
+    good = True
+    for mode in modes:
+        folder = base / mode
+        folder.mkdir(parents=True)
+        lab = Lab(options, mode, folder)
+        print(f"seed {options.seed}, {options.faults} faults, {mode}; replay: {lab.replay()}")
+        try:
+            lab.run()
+        except Exception:
+            traceback.print_exc()
+            print(f"the lab could not work; logs: {folder}")
+            return 2
+        good = lab.conclude() and good
+    if good and not options.folder:
+        shutil.rmtree(base)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
