@@ -20,11 +20,13 @@ class Fault:
     """Base of all of them. Parameters are plain values, so that a plan can be printed and kept.
 
     repeats  the documentation allows records to arrive again after it, at least once
+    killable a bridge may be killed while it lasts
     needs    names of capabilities, see world.capabilities()
     """
 
     name = ""
     repeats = False
+    killable = False
     needs = ()
     hold = (0.3, 2.0)
 
@@ -128,6 +130,7 @@ class BridgePauseLong(BridgePause):
 
 class OnTarget(Fault):
     repeats = True
+    killable = True
 
     @classmethod
     def draw(cls, rng, shape):
@@ -200,6 +203,7 @@ class TargetController(Fault):
     """kill -9 of the node that is the active controller."""
 
     name, repeats, hold = "target-controller-kill", True, (0.0, 3.0)
+    killable = True
     needs = ("three target nodes",)
 
     def inject(self, world):
@@ -218,6 +222,7 @@ class TargetLeaders(Fault):
     """Every partition of the target gets another leader, though no node is in trouble."""
 
     name, repeats, hold, needs = "target-leaders", True, (0.0, 0.5), ("three target nodes",)
+    killable = True
 
     @classmethod
     def draw(cls, rng, shape):
@@ -246,6 +251,7 @@ class TransactionCoordinator(Fault):
 
 
 class OnSource(Fault):
+    killable = True
     @classmethod
     def draw(cls, rng, shape):
         return {"node": rng.randrange(shape.source_nodes)}
@@ -315,6 +321,7 @@ class OnRoad(Fault):
     """On the way to one cluster: to one of its nodes, or to all."""
 
     needs = ("toxiproxy",)
+    killable = True
 
     @classmethod
     def draw(cls, rng, shape):
@@ -581,6 +588,7 @@ class DiskFull(OnInstance):
     """Every write below the state directory fails for want of space."""
 
     name, needs, hold = "disk-full", ("shim",), (1.0, 3.0)
+    killable = True
 
     def inject(self, world):
         self._before = self.of(world).shim.hits
@@ -597,6 +605,7 @@ class DiskSlow(OnInstance):
     """Every write below the state directory takes its time."""
 
     name, needs, hold = "disk-slow", ("shim",), (1.0, 3.0)
+    killable = True
 
     @classmethod
     def draw(cls, rng, shape):
@@ -653,6 +662,7 @@ class ClockForward(OnInstance):
     """The wall clock of one bridge's host jumps ahead, and back when it is mended."""
 
     name, needs, sign = "clock-forward", ("shim",), 1
+    killable = True
 
     @classmethod
     def draw(cls, rng, shape):
@@ -677,7 +687,7 @@ class ClockBackward(ClockForward):
 class OnKeys(Fault):
     """The key store of the source's or the target's side."""
 
-    hold = (1.2, 3.0)
+    hold, killable = (1.2, 3.0), True
 
     @classmethod
     def draw(cls, rng, shape):
@@ -748,6 +758,7 @@ class RecordsRefused(Fault):
     """Values that are no envelopes, or were tampered with, among good ones: dead letters."""
 
     name, hold = "records-refused", (0.0, 0.5)
+    killable = True
 
     @classmethod
     def draw(cls, rng, shape):
@@ -761,6 +772,7 @@ class RecordsTooLarge(Fault):
     """Records that the target refuses, with the whole batch that they are in: dead letters."""
 
     name, repeats, hold = "records-too-large", True, (0.0, 0.5)
+    killable = True
 
     @classmethod
     def draw(cls, rng, shape):

@@ -9,7 +9,8 @@ import random
 
 from faults import FAULTS
 
-OVERLAPPING = 0.2  # of the faults, the next one does not wait until the copy has caught up
+OVERLAPPING = 0.2  # of the faults: the next one does not wait until the copy has caught up
+KILLED_IN = 0.2    # of the faults that allow it: kill -9 of a bridge in the middle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +32,20 @@ class Step:
     hold: float    # seconds between breaking and mending
     pause: float   # seconds before it
     settle: bool   # wait afterwards until the copy has caught up
+    kill: int | None  # this instance is killed and started again in the middle
+
+    @property
+    def repeats(self):
+        return FAULTS[self.kind].repeats or self.kill is not None
 
     def fault(self):
         return FAULTS[self.kind](**self.parameters)
 
     def __str__(self):
         words = [f"{name}={value}" for name, value in self.parameters.items()]
-        return " ".join([self.kind, *words, f"hold={self.hold}"] + ["overlaps"] * (not self.settle))
+        return " ".join([self.kind, *words, f"hold={self.hold}"]
+                        + [f"kill-9={self.kill}"] * (self.kill is not None)
+                        + ["overlaps"] * (not self.settle))
 
 
 def unavailable(capabilities, kinds=FAULTS):
@@ -66,7 +74,10 @@ def draw(seed, count, shape, capabilities, kinds=None):
         rng = random.Random(f"step {seed} {drawn}")
         fault = FAULTS[kind]
         parameters = fault.draw(rng, shape)
-        steps.append(Step(len(steps) + 1, kind, parameters, round(rng.uniform(*fault.hold), 2),
-                          round(rng.uniform(0.1, 0.8), 2), rng.random() >= OVERLAPPING))
+        hold, pause = round(rng.uniform(*fault.hold), 2), round(rng.uniform(0.1, 0.8), 2)
+        settle = rng.random() >= OVERLAPPING
+        kill = rng.randrange(shape.instances) if rng.random() < KILLED_IN else None
+        steps.append(Step(len(steps) + 1, kind, parameters, hold, pause, settle,
+                          kill if fault.killable else None))
     last = dataclasses.replace(steps[-1], settle=True)
     return [*steps[:-1], last]

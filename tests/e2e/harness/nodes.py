@@ -15,7 +15,8 @@ CLUSTER_PROPERTIES = {
     "replica.lag.time.max.ms": "2500",
     "replica.socket.timeout.ms": "3000",
     "controlled.shutdown.max.retries": "1",
-    "num.replica.fetchers": "1",
+    # A topic that a test deletes stays deleted, whichever client still asks for it.
+    "auto.create.topics.enable": "false",
 }
 
 
