@@ -724,7 +724,7 @@ class KeysFailing(OnKeys):
 
 
 class KeysSlow(OnKeys):
-    """The key file changes all the time, and takes long to open."""
+    """The key file was written anew, and takes long to open."""
 
     name, needs = "keys-slow", ("shim",)
 
@@ -733,6 +733,7 @@ class KeysSlow(OnKeys):
         return super().draw(rng, shape) | {"milliseconds": rng.randint(300, 1_500)}
 
     def inject(self, world):
+        self._before = sum(instance.shim.hits for instance in world.instances)
         for instance in world.instances:
             instance.shim.wish(key_delay_ms=self.milliseconds)
         self.ring(world).enable(True)
@@ -740,6 +741,8 @@ class KeysSlow(OnKeys):
     def heal(self, world):
         for instance in world.instances:
             instance.shim.wish(key_delay_ms=0)
+        if sum(instance.shim.hits for instance in world.instances) == self._before:
+            raise AssertionError("no key file was opened while that was slow")
 
 
 class KeysRotated(OnKeys):

@@ -9,6 +9,7 @@ import time
 import confluent_kafka
 
 import content
+from harness import wait_until
 from harness.keyring import KEYS_HEADER, envelope
 
 SENT, ACKNOWLEDGED, FAILED = 0, 1, 2
@@ -83,8 +84,14 @@ class Load(threading.Thread):
         return {key: state.rindex(ACKNOWLEDGED) + 1 for key, state in self._snapshot()
                 if ACKNOWLEDGED in state}
 
-    def unknown(self, key):
-        return self.states[key].count(FAILED)
+    def wait_alive(self, topic=None, timeout=60):
+        """Returns when the source has acknowledged something more (of `topic`, in its present life)."""
+        def count():
+            return sum(state.count(ACKNOWLEDGED) for key, state in self._snapshot()
+                       if topic is None or key[:2] == (topic, self.streams[topic].life))
+
+        before = count()
+        wait_until(lambda: count() > before, timeout, "the source to acknowledge records")
 
     def _snapshot(self):
         with self._lock:

@@ -96,10 +96,10 @@ class Lab:
             fault.inject(self.world)
             self._hold(step)
             fault.heal(self.world)
-            mark = self.world.load.mark()
-            recovery = None
+            healed, recovery = time.monotonic(), None
             if step.settle:
-                recovery = self.world.wait_caught_up(mark, RECOVERY_LIMIT)
+                self.world.load.wait_alive()
+                recovery = self.world.wait_caught_up(self.world.load.mark(), RECOVERY_LIMIT, healed)
                 for finding in window.close():
                     self.find(finding)
             self.world.check()

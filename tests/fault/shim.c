@@ -189,6 +189,11 @@ ssize_t writev(int fd, const struct iovec* parts, int count) {
   return state_trouble(fd) ? -1 : REAL(writev)(fd, parts, count);
 }
 
+/* The same under the names that programs with 32-bit habits use. */
+int open64(const char* path, int flags, ...) __attribute__((alias("open")));
+ssize_t pwrite64(int fd, const void* data, size_t size, off64_t at)
+    __attribute__((alias("pwrite")));
+
 int fdatasync(int fd) { return state_trouble(fd) ? -1 : REAL(fdatasync)(fd); }
 
 int fsync(int fd) { return state_trouble(fd) ? -1 : REAL(fsync)(fd); }

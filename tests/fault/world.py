@@ -210,9 +210,9 @@ class World:
             if thread.trouble:
                 raise thread.trouble
 
-    def wait_caught_up(self, mark, timeout=60):
-        """Seconds until everything of `mark` has arrived."""
-        started = time.monotonic()
+    def wait_caught_up(self, mark, timeout=60, since=None):
+        """Waits until everything of `mark` has arrived; returns the seconds since then."""
+        started = since or time.monotonic()
         while missing := self.watch.missing(mark):
             self.check()
             if time.monotonic() - started > timeout:
@@ -272,6 +272,7 @@ class World:
         self.source.create_topic(RENEWED, stream.partitions, max_message_bytes=2_000_000)
         self.load.renew(RENEWED)
         self.load.resume(RENEWED)
+        self.load.wait_alive(RENEWED)
 
 
 def _own(settings):
