@@ -185,7 +185,7 @@ class TargetFrozen(TargetSlow):
 class TargetQuorumLost(OnTarget):
     """Two of three nodes freeze: nothing can be acknowledged."""
 
-    name, hold, needs = "target-quorum-lost", (1.0, 4.0), ("three target nodes",)
+    name, hold = "target-quorum-lost", (1.0, 4.0)
 
     def _frozen(self, world):
         return [node for i, node in enumerate(world.target.nodes) if i != self.node]
@@ -204,7 +204,6 @@ class TargetController(Fault):
 
     name, repeats, hold = "target-controller-kill", True, (0.0, 3.0)
     killable = True
-    needs = ("three target nodes",)
 
     def inject(self, world):
         admin = kafka.admin.KafkaAdminClient(bootstrap_servers=world.target.bootstrap.split(","))
@@ -221,7 +220,7 @@ class TargetController(Fault):
 class TargetLeaders(Fault):
     """Every partition of the target gets another leader, though no node is in trouble."""
 
-    name, repeats, hold, needs = "target-leaders", True, (0.0, 0.5), ("three target nodes",)
+    name, repeats, hold = "target-leaders", True, (0.0, 0.5)
     killable = True
 
     @classmethod

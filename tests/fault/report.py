@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import statistics
+import xml.etree.ElementTree as ElementTree
 
 
 @dataclasses.dataclass
@@ -45,3 +46,14 @@ def totals(verdicts):
 
 def write(path, **content):
     path.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def write_junit(path, cases):
+    """cases: [(name, "passed", "failed" or "skipped", text)]"""
+    suite = ElementTree.Element("testsuite", name="fault", tests=str(len(cases)))
+    for name, outcome, text in cases:
+        case = ElementTree.SubElement(suite, "testcase", classname="fault", name=name)
+        if outcome != "passed":
+            tag = "failure" if outcome == "failed" else "skipped"
+            ElementTree.SubElement(case, tag, message=text)
+    ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)

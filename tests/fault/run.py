@@ -48,6 +48,8 @@ class Lab:
         self.capabilities = world.capabilities(mode, options.long)
         self.done = []
         self.findings = []
+        self.struck = {}  # findings by the kinds that were at work; None: the audit
+        self.at_work = None
         self.verdicts = []
         self.memory = {}
         self.started = time.monotonic()
@@ -57,6 +59,7 @@ class Lab:
 
     def find(self, text):
         self.findings.append(text)
+        self.struck.setdefault(self.at_work, []).append(text)
         self.say(f"FOUND   {text}")
 
     def run(self):
@@ -90,7 +93,7 @@ class Lab:
         window = Window(self.world)
         for step in self.steps:
             time.sleep(step.pause)
-            fault = step.fault()
+            fault, self.at_work = step.fault(), step.kind
             began, repeats = time.monotonic(), self.world.watch.repeats
             window.add(step)
             fault.inject(self.world)
@@ -122,6 +125,7 @@ class Lab:
         time.sleep(step.hold / 2)
 
     def _finish(self):
+        self.at_work = None
         self.world.load.finish()
         took = self.world.wait_caught_up(self.world.load.mark(), RECOVERY_LIMIT)
         self.say(f"the load has ended: all arrived within {took:.2f} s")
@@ -212,6 +216,16 @@ class Lab:
             print(f"passed: nothing lost, nothing out of order, seed {self.options.seed}")
         return not self.findings
 
+    def cases(self):
+        """One test a kind of fault, and one for the audit. Skipped: what the machine cannot do."""
+        missing = plan.unavailable(self.capabilities | world.FORMS, self.options.kinds or FAULTS)
+        cases = [(kind, "skipped", f"not available: {why}") for kind, why in missing.items()]
+        kinds = {done.kind for done in self.done} | set(self.struck) - {None}
+        for kind in [*sorted(kinds), None]:
+            found = "; ".join(self.struck.get(kind, []))
+            cases.append((kind or "audit", "failed" if found else "passed", found))
+        return [(f"{self.mode} {name}", outcome, text) for name, outcome, text in cases]
+
 
 class Window:
     """Faults that the copy has not yet recovered from, and whether repeats are allowed after them."""
@@ -267,6 +281,7 @@ def arguments():
     parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these faults")
     parser.add_argument("--binary", type=pathlib.Path, help="the bridge (default: the release build)")
     parser.add_argument("--folder", type=pathlib.Path, help="for logs and the report; kept")
+    parser.add_argument("--junit", type=pathlib.Path, help="write the outcome as tests to this file")
     parser.add_argument("--list", action="store_true", help="list the faults, and leave")
     parser.add_argument("--plan", action="store_true", help="print the plan, and leave")
     options = parser.parse_args()
@@ -303,11 +318,15 @@ def main():
         show_list(options) if options.list else show_plan(options)
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    supported = world.supported_modes()
+    if options.mode not in supported:
+        print(f"this bridge does not know delivery: {options.mode}", file=sys.stderr)
+        return 2
     base = options.folder or pathlib.Path(tempfile.mkdtemp(prefix="drawbridge-fault-"))
-    modes = world.supported_modes() if options.short else [options.mode]
+    modes = supported if options.short else [options.mode]
     if options.short:
         options.faults = -(-options.faults // len(modes))
-    good = True
+    good, cases = True, []
     for mode in modes:
         folder = base / mode
         folder.mkdir(parents=True)
@@ -320,6 +339,9 @@ def main():
             print(f"the lab could not work; logs: {folder}")
             return 2
         good = lab.conclude() and good
+        cases += lab.cases()
+    if options.junit:
+        report.write_junit(options.junit, cases)
     if good and not options.folder:
         shutil.rmtree(base)
     return 0 if good else 1

@@ -26,6 +26,7 @@ SEALED = ("sealed",)
 GROWING, GROWS_TO = "plain.b", 12
 RENEWED = "reborn"
 TARGET_LIMIT = 100_000  # max.message.bytes of plain.b on the target
+TARGET_NODES = 3
 SHARDS = 2
 CHECKPOINT = {"interval": "300ms", "records": 500}
 IN_FLIGHT = {"bytes": "8MiB", "records": 1000}
@@ -44,13 +45,16 @@ def streams():
             Stream(RENEWED, 40, 2)]
 
 
-def capabilities(mode, long, target_nodes=3):
+# Capabilities that depend on how the lab is run, not on the machine.
+FORMS = {"three source nodes", "exactly-once"}
+
+
+def capabilities(mode, long):
     """What this machine and this run can do."""
     return {name for name, there in {
         "toxiproxy": Toxiproxy.available(),
         "packets": network.can_drop_packets(),
         "shim": shim.compiler() is not None,
-        "three target nodes": target_nodes == 3,
         "three source nodes": long,
         "exactly-once": mode == "exactly-once",
     }.items() if there}
@@ -282,7 +286,7 @@ def _own(settings):
 
 
 def shape(instances, long):
-    return Shape(3, 3 if long else 1, instances, SHARDS, ("plain", "sealed", "reborn"))
+    return Shape(TARGET_NODES, 3 if long else 1, instances, SHARDS, ("plain", "sealed", "reborn"))
 
 
 def supported_modes():
