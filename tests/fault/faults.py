@@ -565,6 +565,9 @@ class SourceGrows(Fault):
         world.grow()
 
 
+RENEWED = "reborn"  # the topic whose lives end
+
+
 class TopicRecreated(Fault):
     """A source topic is deleted and made anew under its name, with other records from offset 0.
 
@@ -575,9 +578,30 @@ class TopicRecreated(Fault):
 
     def inject(self, world):
         world.retire()
+        world.source.delete_topic(RENEWED)
 
     def heal(self, world):
         world.renew()
+
+
+class TopicReplaced(Fault):
+    """While every bridge is down, a topic is made anew and gets more records than it had before.
+
+    The old position exists in the new topic, and means nothing there.
+    """
+
+    name, repeats, hold = "topic-replaced", True, (0.0, 0.3)
+
+    def inject(self, world):
+        world.retire()
+        for instance in world.instances:
+            instance.kill()
+        world.source.delete_topic(RENEWED)
+        world.renew(beyond=True)
+
+    def heal(self, world):
+        for instance in world.instances:
+            instance.start()
 
 
 # ---- state and disk ----------------------------------------------------------------------------

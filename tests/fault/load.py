@@ -47,7 +47,7 @@ class Load(threading.Thread):
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self.states = {}
-        self._extra = []  # (topic, kind) of records that must fail
+        self._extra = []  # (topic, kind) of records beside the rate; None: an ordinary one
         self._data_key = None
         self._sealed = 0
         self.trouble = None  # what ended the thread
@@ -73,6 +73,11 @@ class Load(threading.Thread):
     def renew(self, topic):
         """Its topic was made anew."""
         self.streams[topic].life += 1
+
+    def burst(self, topic, count):
+        """Writes so many records at once."""
+        with self._lock:
+            self._extra += [(topic, None)] * count
 
     def spoil(self, topic, kind, count):
         """Mixes in records that must become dead letters: large, clear, or tampered."""

@@ -14,6 +14,7 @@ import kafka.admin
 import network
 import shim
 from audit import Auditor
+from faults import RENEWED
 from harness import Bridge, Cluster, Keyring, Toxiproxy, configuration, parts, pipeline, wait_until
 from harness.records import Record
 from load import Load, Stream
@@ -24,7 +25,6 @@ DATASET = b"fault"
 DEAD = {"plain": "dead.plain", "sealed": "dead.sealed"}
 SEALED = ("sealed",)
 GROWING, GROWS_TO = "plain.b", 12
-RENEWED = "reborn"
 TARGET_LIMIT = 100_000  # max.message.bytes of plain.b on the target
 TARGET_NODES = 3
 SHARDS = 2
@@ -263,20 +263,27 @@ class World:
         self.target.admin.elect_leaders(confluent_kafka.ElectionType.PREFERRED, wanted).result(30)
 
     def retire(self):
-        """Deletes a topic, once all that it held is copied and its positions are durable."""
+        """Ends the life of a topic's content: all of it copied, positions durable, and kept here for
+        the audit. The topic may go."""
         self.load.pause(RENEWED)
         self.wait_caught_up({k: n for k, n in self.load.mark().items() if k.topic == RENEWED})
         time.sleep(1.0)  # three checkpoint intervals
         for key, rows in self.auditor.source(self.source, RENEWED).items():
             self.past.setdefault(key, []).extend(rows)
-        self.source.delete_topic(RENEWED)
 
-    def renew(self):
+    def renew(self, beyond=False):
+        """Makes it anew. beyond: with more records in each partition than it had before."""
         stream = self.load.streams[RENEWED]
+        ended = max(len(rows) for key, rows in self.past.items() if key.life == stream.life)
         self.source.create_topic(RENEWED, stream.partitions, max_message_bytes=2_000_000)
         self.load.renew(RENEWED)
+        if beyond:
+            self.load.burst(RENEWED, stream.partitions * (ended + 50))
         self.load.resume(RENEWED)
         self.load.wait_alive(RENEWED)
+        if beyond:
+            wait_until(lambda: all(end > ended for _, end in self.source.ends(RENEWED).values()), 60,
+                       f"{RENEWED} to be longer than before")
 
 
 def _own(settings):
