@@ -621,7 +621,7 @@ class DiskFull(OnInstance):
         struck = self.of(world).shim.hits - self._before
         self.of(world).shim.wish(state_errno=0)
         if struck == 0:
-            raise AssertionError("no checkpoint was written while the disk was full")
+            raise AssertionError("laboratory: no checkpoint was written while the disk was full")
 
 
 class DiskSlow(OnInstance):
@@ -765,7 +765,7 @@ class KeysSlow(OnKeys):
         for instance in world.instances:
             instance.shim.wish(key_delay_ms=0)
         if sum(instance.shim.hits for instance in world.instances) == self._before:
-            raise AssertionError("no key file was opened while that was slow")
+            raise AssertionError("laboratory: no key file was opened while that was slow")
 
 
 class KeysRotated(OnKeys):

@@ -37,6 +37,7 @@ SHORT_SEED, SHORT_FAULTS = 1, 45  # so that every kind comes once
 RECOVERY_LIMIT = 60.0
 MEMORY_LIMIT = 1.2
 WARM_UP = 5.0
+LAST_CHANCE = 20.0  # seconds to arrive after a failure, before both sides are compared
 PRODUCER_LOST = "the producer became unusable"
 
 
@@ -73,7 +74,10 @@ class Lab:
                 self._settle()
             except (AssertionError, TimeoutError) as error:
                 self.find(f"{error}")
-            self._judge()
+                self._judge_failure()
+                return
+            self._audit()
+            self._check_positions()
 
     # --- The run --------------------------------------------------------------------------------
 
@@ -138,18 +142,18 @@ class Lab:
 
     # --- The verdict ----------------------------------------------------------------------------
 
-    def _judge(self):
-        """Compares both sides, after a failure too: it tells which records are concerned."""
+    def _judge_failure(self):
+        """Compares both sides all the same: that tells which records are concerned."""
         self.at_work = None
         try:
             self.world.load.finish()
+            deadline = time.monotonic() + LAST_CHANCE
+            while self.world.watch.missing(self.world.load.mark()) and time.monotonic() < deadline:
+                time.sleep(0.5)
             for instance in self.world.instances:
                 instance.kill()
             self._audit()
-            self._check_positions()
         except Exception as error:
-            if not self.findings:
-                raise
             self.find(f"laboratory: no audit after the failure: {error!r}")
 
     def _compare_memory(self):

@@ -178,7 +178,7 @@ class World:
                               **_own(common)),
             "sealed": pipeline(["sealed"], dataset=DATASET.decode(), require={
                 "in": ["native"], "out": ["native"]}, transforms=[{"rekey": {
-                    "from": "here", "to": "there", "mode": "reencrypt", "rotate-records": 500}}],
+                    "from": "here", "to": "there", "mode": "reencrypt", "rotate-records": 50}}],
                 on_error={"dead-letter": {"topic": DEAD["sealed"], "seal": "here"}},
                 **_own(common)),
             "reborn": pipeline([RENEWED], source={"on-gap": "earliest"}, **_own(common)),
