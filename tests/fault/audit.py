@@ -35,6 +35,7 @@ class Verdict:
     doubled: int = 0
     rewinds: int = 0         # how often the copy went back
     longest_rewind: int = 0  # in records
+    late: int = 0            # repeated runs that were not carried on to where the copy was
     digest: str = ""
     findings: list = dataclasses.field(default_factory=list)
 
@@ -86,9 +87,11 @@ def _follow(wanted, arrived, verdict, findings, window):
         else:
             there[at] = 1
             first.append(row)
-            if at != seen + 1 or last != seen:
-                before = wanted[last].identity.decode() if last >= 0 else "the beginning"
+            if at != seen + 1:
+                before = wanted[seen].identity.decode() if seen >= 0 else "the beginning"
                 findings.add("order", f"{row.identity.decode()} arrived after {before}")
+            elif last != seen:
+                verdict.late += 1
         last, seen = at, max(seen, at)
     for i, row in enumerate(wanted):
         if not there[i]:

@@ -79,10 +79,18 @@ def test_two_swapped():
     assert (verdict.lost, verdict.doubled, kinds(verdict)) == (0, 0, {"order"})
 
 
-def test_going_on_too_far_after_a_rewind():
-    """8 and 9 arrived before, and are not repeated with those around them."""
-    verdict = compare(SOURCE[:10] + SOURCE[5:8] + SOURCE[10:])
-    assert kinds(verdict) == {"order"}
+def test_a_run_that_arrives_late_is_told_apart():
+    """What a killed bridge had left with a broker comes after what its successor sent."""
+    late = SOURCE[:10] + SOURCE[5:8] + SOURCE[10:]
+    verdict = compare(late)
+    assert (verdict.findings, verdict.late, verdict.doubled) == ([], 1, 3)
+    assert compare(SOURCE[:15] + SOURCE[5:]).late == 0
+    assert kinds(compare(late, window=None)) == {"doubled"}
+
+
+def test_one_arrives_before_those_in_front_of_it():
+    target = SOURCE[:5] + [SOURCE[7]] + SOURCE[5:7] + SOURCE[8:]
+    assert kinds(compare(target)) == {"order"}
 
 
 @pytest.mark.parametrize("repeated", [False, True])

@@ -41,7 +41,7 @@ def table(done, unavailable):
 
 def totals(verdicts):
     return {name: sum(getattr(v, name) for v in verdicts)
-            for name in ("source", "copied", "dead", "lost", "doubled", "rewinds")}
+            for name in ("source", "copied", "dead", "lost", "doubled", "rewinds", "late")}
 
 
 def write(path, **content):
