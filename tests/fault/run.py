@@ -176,6 +176,8 @@ class Lab:
             verdict = audit.compare(key, source.get(key, []), target.get(key, []), dead.get(key, []),
                                     window)
             self.verdicts.append(verdict)
+            if verdict.findings:
+                self._keep(key, source=source, target=target, dead=dead)
             for finding in verdict.findings:
                 self.find(f"{key}: {finding}")
             for finding in audit.account(key, source.get(key, []), lab.load.states.get(key, b"")):
@@ -186,6 +188,13 @@ class Lab:
                      partitions=len(self.verdicts), **totals))
         if totals["source"] == 0:
             self.find("laboratory: nothing was produced")
+
+    def _keep(self, key, **sides):
+        """The order in which a partition's records stand, for who looks into a finding."""
+        for side, rows in sides.items():
+            lines = [row.identity.decode() + "\n" for row in rows.get(key, [])]
+            path = self.folder / f"{key.topic}-{key.partition}-life{key.life}.{side}"
+            path.write_text("".join(lines), encoding="utf-8")
 
     def _check_positions(self):
         """Every stored position is the end of its source partition."""
