@@ -8,15 +8,17 @@
 #     lint     clang-format, clang-tidy
 #     systemd  the unit template: syntax, exposure, users and folders
 #     e2e      real Kafka brokers, with clients that are not the bridge's own
+#     fault    faults from a seed against a live bridge and a cluster, then both sides compared
 #     asan     unit and engine tests under AddressSanitizer and UBSan
 #     tsan     the same under ThreadSanitizer
 #     fuzz     every fuzz target for FUZZ_SECONDS (10), under sanitizers
 #
-# E2E_ARGS is handed to pytest (E2E_ARGS="-k fidelity -x"). Exit status: 0 when nothing failed.
+# E2E_ARGS is handed to pytest (E2E_ARGS="-k fidelity -x"), FAULT_ARGS to the fault lab
+# (FAULT_ARGS="--seed 7"). Exit status: 0 when nothing failed.
 set -u
 cd "$(dirname -- "$0")/.."
 
-stages="unit lint systemd e2e asan tsan fuzz"
+stages="unit lint systemd e2e fault asan tsan fuzz"
 for stage in "$@"; do
   case " $stages " in
     *" $stage "*) ;;
@@ -257,6 +259,20 @@ stage_e2e() {
     "$python" -m pytest -p no:cacheprovider --junitxml "$results/e2e.xml" \
     --durations=10 tests/e2e ${E2E_ARGS:-}
   tally_files e2e $? "$results/e2e.xml"
+}
+
+# Without iptables, or a network namespace to use it in, some faults are skipped.
+stage_fault() {
+  release
+  install_parts
+  apt_install iptables iproute2 || echo "note: no iptables: faults of packets will be skipped"
+  say "fault lab"
+  "$python" -m pytest -q -p no:cacheprovider --junitxml "$results/fault-parts.xml" tests/fault
+  tally_files fault-parts $? "$results/fault-parts.xml"
+  rm -f "$results/fault.xml"
+  "$python" tests/fault/run.py --short --junit "$results/fault.xml" \
+    --binary build/release/bin/drawbridge ${FAULT_ARGS:-}
+  tally_files fault $? "$results/fault.xml"
 }
 
 # sanitized PRESET [ROOMS]: the unit test programs alone, every one of the project's sources
