@@ -344,7 +344,8 @@ class Toxic(OnRoad):
         self._added = []
         for node in self.roads(world):
             for kind, stream, attributes in self.toxics():
-                self._added.append((node.name, world.proxy.toxic(node.name, kind, stream, **attributes)))
+                toxic = world.proxy.toxic(node.name, kind, stream, **attributes)
+                self._added.append((node.name, toxic))
 
     def heal(self, world):
         for proxy, toxic in self._added:
@@ -689,7 +690,8 @@ class ClockForward(OnInstance):
 
     @classmethod
     def draw(cls, rng, shape):
-        return super().draw(rng, shape) | {"seconds": rng.choice([2, 60, 3_600, 86_400, 34_560_000])}
+        return super().draw(rng, shape) | {
+            "seconds": rng.choice([2, 60, 3_600, 86_400, 34_560_000])}
 
     def inject(self, world):
         self.of(world).shim.wish(clock_offset_ns=self.sign * self.seconds * 1_000_000_000)

@@ -90,7 +90,7 @@ class Load(threading.Thread):
                 if ACKNOWLEDGED in state}
 
     def wait_alive(self, topic=None, timeout=60):
-        """Returns when the source has acknowledged something more (of `topic`, in its present life)."""
+        """Returns when the source has acknowledged more records (of `topic`, in this life of it)."""
         def count():
             return sum(state.count(ACKNOWLEDGED) for key, state in self._snapshot()
                        if topic is None or key[:2] == (topic, self.streams[topic].life))
@@ -146,8 +146,8 @@ class Load(threading.Thread):
 
     def _renew_producer(self):
         self._producer = confluent_kafka.Producer(self._cluster.client(
-            acks="all", **{"enable.idempotence": True, "linger.ms": 5, "message.max.bytes": 2_000_000,
-                           "reconnect.backoff.max.ms": 300, "socket.timeout.ms": 6000,
+            acks="all", **{"enable.idempotence": True, "linger.ms": 5,
+                           "message.max.bytes": 2_000_000, "reconnect.backoff.max.ms": 300, "socket.timeout.ms": 6000,
                            "topic.metadata.refresh.interval.ms": 1000}))
 
     def _send(self, stream, kind=None):

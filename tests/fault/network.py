@@ -19,7 +19,8 @@ def isolate():
         # The C library resolves no IPv4 address where 127.0.0.1 is the only one there is.
         subprocess.run(["ip", "address", "add", "192.0.2.1/32", "dev", "lo"], check=True)
         return True
-    allowed = os.geteuid() == 0 and shutil.which("ip") and shutil.which("unshare") and subprocess.run(
+    tools = shutil.which("ip") and shutil.which("unshare")
+    allowed = os.geteuid() == 0 and tools and subprocess.run(
         ["unshare", "--net", "ip", "link", "set", "lo", "up"], check=False,
         capture_output=True).returncode == 0
     if not allowed:

@@ -29,7 +29,8 @@ def quantiles(values):
 def table(done, unavailable):
     """A line a kind: how often, recovery times, repeated records; then what could not run."""
     kinds = sorted({d.kind for d in done})
-    lines = [f"{'fault':30} {'count':>5}  {'recovery p50':>12} {'p90':>6} {'max':>6}  {'repeated':>8}"]
+    lines = [f"{'fault':30} {'count':>5}  {'recovery p50':>12} {'p90':>6} {'max':>6}  "
+             f"{'repeated':>8}"]
     for kind in kinds:
         of = [d for d in done if d.kind == kind]
         times = [d.recovery for d in of if d.recovery is not None]

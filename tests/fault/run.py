@@ -173,8 +173,8 @@ class Lab:
             dead |= lab.auditor.dead_letters(lab.target, topic, whole=name == "sealed")
         window = None if self.mode == "exactly-once" else world.WINDOW
         for key in sorted(source.keys() | target.keys() | dead.keys()):
-            verdict = audit.compare(key, source.get(key, []), target.get(key, []), dead.get(key, []),
-                                    window)
+            verdict = audit.compare(key, source.get(key, []), target.get(key, []),
+                                    dead.get(key, []), window)
             self.verdicts.append(verdict)
             if verdict.findings:
                 self._keep(key, source=source, target=target, dead=dead)
@@ -183,8 +183,8 @@ class Lab:
             for finding in audit.account(key, source.get(key, []), lab.load.states.get(key, b"")):
                 self.find(finding)
         totals = report.totals(self.verdicts)
-        self.say("audit: {source} records in {partitions} source partitions: {copied} to copy, {dead} "
-                 "dead letters; {lost} lost, {doubled} doubled".format(
+        self.say("audit: {source} records in {partitions} source partitions: {copied} to copy, "
+                 "{dead} dead letters; {lost} lost, {doubled} doubled".format(
                      partitions=len(self.verdicts), **totals))
         if totals["source"] == 0:
             self.find("laboratory: nothing was produced")
@@ -254,7 +254,7 @@ class Lab:
 
 
 class Window:
-    """Faults that the copy has not yet recovered from, and whether repeats are allowed after them."""
+    """Faults that the copy has not recovered from, and whether repeats are allowed after them."""
 
     def __init__(self, lab):
         self._lab = lab
@@ -305,9 +305,9 @@ def arguments():
     parser.add_argument("--short", action="store_true",
                         help="the form for CI: a fixed seed, every mode that the bridge has")
     parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these faults")
-    parser.add_argument("--binary", type=pathlib.Path, help="the bridge (default: the release build)")
+    parser.add_argument("--binary", type=pathlib.Path, help="the bridge (default: the build)")
     parser.add_argument("--folder", type=pathlib.Path, help="for logs and the report; kept")
-    parser.add_argument("--junit", type=pathlib.Path, help="write the outcome as tests to this file")
+    parser.add_argument("--junit", type=pathlib.Path, help="write the outcome as tests there")
     parser.add_argument("--list", action="store_true", help="list the faults, and leave")
     parser.add_argument("--plan", action="store_true", help="print the plan, and leave")
     options = parser.parse_args()

@@ -41,8 +41,8 @@ PRODUCER = {"request.timeout.ms": 3000}
 
 
 def streams():
-    return [Stream("plain.a", 500, 4), Stream("plain.b", 200, 2), Stream("sealed", 150, 3, sealed=True),
-            Stream(RENEWED, 40, 2)]
+    return [Stream("plain.a", 500, 4), Stream("plain.b", 200, 2),
+            Stream("sealed", 150, 3, sealed=True), Stream(RENEWED, 40, 2)]
 
 
 # Capabilities that depend on how the lab is run, not on the machine.
@@ -101,7 +101,8 @@ class Instance:
     def resident(self):
         """Resident memory in KiB."""
         status = pathlib.Path(f"/proc/{self.bridge.pid}/status").read_text(encoding="ascii")
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) for line in status.splitlines()
+                    if line.startswith("VmRSS"))
 
 
 class World:
@@ -144,7 +145,7 @@ class World:
                 self.proxy.add(node.name, node.toxi_port, node.toxi_upstream)
         keys = self.folder / "keys"
         keys.mkdir()
-        self.rings = {"here": Keyring(keys / "here", "here"), "there": Keyring(keys / "there", "there")}
+        self.rings = {side: Keyring(keys / side, side) for side in ("here", "there")}
         self.auditor = Auditor(SEALED, self.rings["here"], self.rings["there"], DATASET)
         for stream in streams():
             self.source.create_topic(stream.topic, stream.partitions, max_message_bytes=2_000_000)
@@ -157,8 +158,8 @@ class World:
                                            library, keys))
         self.load = Load(self.source, streams(), self.rings["here"], DATASET)
         isolation = "read_committed" if self.mode == "exactly-once" else "read_uncommitted"
-        self.watch = Watch(self.target, [s.topic for s in streams()] + list(DEAD.values()), self.load,
-                           isolation, self._open_whole)
+        topics = [stream.topic for stream in streams()] + list(DEAD.values())
+        self.watch = Watch(self.target, topics, self.load, isolation, self._open_whole)
 
     def _make_cluster(self, name, version, count):
         setattr(self, name, Cluster(version, name, count, toxi=Toxiproxy.available()))
@@ -170,8 +171,8 @@ class World:
             common["delivery"] = self.mode
 
         def road(cluster):
-            return {"bootstrap.servers": cluster.toxi_bootstrap if self.proxy else cluster.bootstrap,
-                    **CLIENT}
+            at = cluster.toxi_bootstrap if self.proxy else cluster.bootstrap
+            return {"bootstrap.servers": at, **CLIENT}
 
         return configuration(road(self.source), road(self.target), {
             "plain": pipeline(["^plain[.].*"], on_error={"dead-letter": {"topic": DEAD["plain"]}},
@@ -263,8 +264,8 @@ class World:
         self.target.admin.elect_leaders(confluent_kafka.ElectionType.PREFERRED, wanted).result(30)
 
     def retire(self):
-        """Ends the life of a topic's content: all of it copied, positions durable, and kept here for
-        the audit. The topic may go."""
+        """Ends the life of a topic's content: all of it is copied, positions are durable, and the
+        audit's rows are kept here. The topic may go."""
         self.load.pause(RENEWED)
         self.wait_caught_up({k: n for k, n in self.load.mark().items() if k.topic == RENEWED})
         time.sleep(1.0)  # three checkpoint intervals
@@ -282,8 +283,10 @@ class World:
         self.load.resume(RENEWED)
         self.load.wait_alive(RENEWED)
         if beyond:
-            wait_until(lambda: all(end > ended for _, end in self.source.ends(RENEWED).values()), 60,
-                       f"{RENEWED} to be longer than before")
+            def longer():
+                return all(end > ended for _, end in self.source.ends(RENEWED).values())
+
+            wait_until(longer, 60, f"{RENEWED} to be longer than before")
 
 
 def _own(settings):
