@@ -104,53 +104,55 @@ void ShardWorker::handle_messages(Instant now) {
     const std::lock_guard lock(mailbox_mutex_);
     messages.swap(mailbox_);
   }
-  for (ShardMessage& message : messages) {
-    std::visit(Overloaded{
-                   [&](AddPartitionMessage& add) { handle(add, now); },
-                   [&](RouteMessage& route) {
-                     set_route(*partitions_[route.slot], std::move(route.route));
-                   },
-                   [&](SuspectMessage& suspect) {
-                     log(Level::kInfo, "looking again at what was copied",
-                         {{"pipeline", deps_.options.name},
-                          {"topic", partitions_[suspect.slot]->at.topic},
-                          {"partition", partitions_[suspect.slot]->at.partition.value},
-                          {"reason", suspect.why}});
-                     core_.reassign(suspect.slot);
-                   },
-                   [&](ReassignMessage& reassign) {
-                     log_folded(Level::kWarning, "assigning a partition again",
-                                {{"pipeline", deps_.options.name},
-                                 {"topic", partitions_[reassign.slot]->at.topic},
-                                 {"partition", partitions_[reassign.slot]->at.partition.value},
-                                 {"reason", reassign.why}});
-                     core_.reassign(reassign.slot);
-                   },
-                   [&](SinkMessage& sink) {
-                     sink_options_ = sink.options;
-                     core_.want_new_sink(now);
-                   },
-                   [&](GroupCommittedMessage& done) {
-                     if (done.error) {
-                       log_folded(
-                           Level::kWarning, "commit to the consumer group failed, will be repeated",
-                           {{"pipeline", deps_.options.name}, {"error", done.error->message}});
-                     }
-                     core_.group_committed(done.offsets, !done.error);
-                   },
-                   [&](GroupSeenMessage& seen) { core_.group_seen(seen.slot, seen.offset); },
-                   [&](StopMessage& stop) { core_.stop(now, stop.drain); },
-               },
-               message);
+  for (ShardMessage& message : messages) handle(message, now);
+}
+
+void ShardWorker::handle(ShardMessage& message, Instant now) {
+  // Until the ledger is read there are no partitions to talk about.
+  const bool early = deps_.ledger && !deps_.ledger->known();
+  if (early && !std::holds_alternative<StopMessage>(message)) {
+    before_ledger_.push_back(std::move(message));
+    return;
   }
+  std::visit(
+      Overloaded{
+          [&](AddPartitionMessage& add) { handle(add, now); },
+          [&](RouteMessage& route) { set_route(*partitions_[route.slot], std::move(route.route)); },
+          [&](SuspectMessage& suspect) {
+            log(Level::kInfo, "looking again at what was copied",
+                {{"pipeline", deps_.options.name},
+                 {"topic", partitions_[suspect.slot]->at.topic},
+                 {"partition", partitions_[suspect.slot]->at.partition.value},
+                 {"reason", suspect.why}});
+            core_.reassign(suspect.slot);
+          },
+          [&](ReassignMessage& reassign) {
+            log_folded(Level::kWarning, "assigning a partition again",
+                       {{"pipeline", deps_.options.name},
+                        {"topic", partitions_[reassign.slot]->at.topic},
+                        {"partition", partitions_[reassign.slot]->at.partition.value},
+                        {"reason", reassign.why}});
+            core_.reassign(reassign.slot);
+          },
+          [&](SinkMessage& sink) {
+            sink_options_ = sink.options;
+            core_.want_new_sink(now);
+          },
+          [&](GroupCommittedMessage& done) {
+            if (done.error) {
+              log_folded(Level::kWarning, "commit to the consumer group failed, will be repeated",
+                         {{"pipeline", deps_.options.name}, {"error", done.error->message}});
+            }
+            core_.group_committed(done.offsets, !done.error);
+          },
+          [&](GroupSeenMessage& seen) { core_.group_seen(seen.slot, seen.offset); },
+          [&](StopMessage& stop) { core_.stop(now, stop.drain); },
+      },
+      message);
 }
 
 void ShardWorker::handle(AddPartitionMessage& message, Instant now) {
   if (deps_.ledger) {
-    if (!deps_.ledger->known()) {
-      before_ledger_.push_back(std::move(message));
-      return;
-    }
     // Where nothing was ever committed, the start is what policy, store and group made it.
     PartitionStart& start = message.start;
     if (const LedgerPosition* said = deps_.ledger->find(message.at)) {
@@ -187,7 +189,9 @@ void ShardWorker::check_goals() {
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     const auto& partition = partitions_[slot];
     if (!partition || !partition->goal) continue;
-    if (!core_.settled(slot) || core_.position(slot) < *partition->goal) return;
+    // What is acknowledged in a transaction may still come to nothing.
+    const Offset reached = deps_.ledger ? core_.durable(slot) : core_.position(slot);
+    if (!core_.settled(slot) || reached < *partition->goal) return;
   }
   caught_up_said_ = true;
   deps_.listener.on_caught_up(deps_.shard);
@@ -385,7 +389,7 @@ void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
   }
   core_.sink_ready();
   if (!deps_.ledger->begun()) core_.want_commit();
-  for (AddPartitionMessage& message : std::exchange(before_ledger_, {})) handle(message, now);
+  for (ShardMessage& message : std::exchange(before_ledger_, {})) handle(message, now);
 }
 
 void ShardWorker::state_in_ledger(const CommitCommand& command) {

@@ -182,6 +182,7 @@ class ShardWorker {
   enum class Progress : std::uint8_t { kDone, kBlocked };
 
   void handle_messages(Instant now);
+  void handle(ShardMessage& message, Instant now);
   void handle(AddPartitionMessage& message, Instant now);
   void set_route(PartitionInfo& partition, Route route);
   void take_deliveries(Instant now);
@@ -232,7 +233,7 @@ class ShardWorker {
   std::vector<Batch*> free_batches_;
   std::vector<Delivery> deliveries_;
   // Exactly-once:
-  std::vector<AddPartitionMessage> before_ledger_;  // partitions that wait for the ledger
+  std::vector<ShardMessage> before_ledger_;  // what waits for the ledger
   std::vector<PositionUpdate> in_commit_;
   std::map<SlotId, PositionUpdate> uncached_;  // committed, and not in the store yet
   Instant cache_at_;
