@@ -25,6 +25,7 @@ struct FakeRecord {
   std::vector<FakeHeader> headers;
   // Names the record in a test. On a target: that of the source's record.
   std::uint64_t id = 0;
+  std::uint64_t transaction = 0;  // on a target, see fake_coordinator.h; 0: none
 };
 
 // One partition. Offsets rise; some hold no record (markers, compacted and aborted ones).

@@ -66,13 +66,16 @@ class FakeStore final : public CheckpointStore {
     const auto found = saved_.find(key);
     return found == saved_.end() ? std::nullopt : std::optional(found->second);
   }
+  using Saved = std::map<CheckpointKey, Checkpoint>;
+  [[nodiscard]] const Saved& saved() const { return saved_; }
+  void restore(Saved saved) { saved_ = std::move(saved); }
   std::optional<Error> broken;  // every save fails with it
   std::uint64_t saves = 0;
   bool failing = false;  // the newest save did
 
  private:
   World& world_;
-  std::map<CheckpointKey, Checkpoint> saved_;
+  Saved saved_;
   std::map<std::string, std::uint32_t> shards_;
 };
 

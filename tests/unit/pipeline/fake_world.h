@@ -84,6 +84,15 @@ struct Weather {
   double request_fails = 0;  // for a reason that passes; half of them were carried out all the same
   double fatal = 0;          // per request
   double authentication_fails = 0;  // per request
+  // Transactions.
+  Duration transaction_timeout = std::chrono::hours(24);
+  Duration marker_delay{0};       // from a decision to its markers
+  Duration end_delay{0};          // of what opens or ends transactions
+  double open_breaks = 0;         // taking over fails for good
+  double commit_fails = 0;        // not done, and mended by an abort
+  double commit_late = 0;         // done, and answered seconds later
+  double transaction_breaks = 0;  // per end of a transaction: fatal, before or after it is done
+  bool coordinator_down = false;
   // Store.
   double save_fails = 0;
   bool store_down = false;
@@ -107,6 +116,8 @@ class Observer {
     std::size_t index;  // in the target's log
   };
   virtual void stored(const Stored& /*what*/) {}
+  // A transactional sink was used against what ports.h says.
+  virtual void misused(std::string_view /*how*/) {}
   virtual void reported(std::uint64_t /*id*/, std::string_view /*topic*/, bool /*delivered*/) {}
 };
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -24,6 +25,7 @@ namespace drawbridge::fakes {
 
 inline constexpr const char* kPipeline = "sim";
 inline constexpr const char* kDeadTopic = "dead";
+inline constexpr const char* kLedgerTopic = "ledger";
 
 // What a record runs into.
 enum class Fate : std::uint8_t {
@@ -65,6 +67,7 @@ struct Truth {
   bool skipped = false;  // an operator's reset went over it
   std::uint32_t stored = 0;
   std::uint32_t dead_stored = 0;
+  std::uint32_t visible = 0;    // exactly-once: copies and dead letters
   std::uint64_t done_life = 0;  // the life in which its delivery was last reported
   std::optional<std::pair<TopicPartition, std::size_t>> newest;  // where it was stored last
 };
@@ -83,12 +86,25 @@ struct Side {
   bool replaced = false;                // its log was truncated or recreated
   bool live = false;                    // added to the present worker
   bool must_be_saved_before_sending = false;
+  // Exactly-once: where it starts if the ledger says nothing.
+  Offset given;
+  bool given_fresh = false;
+  bool starting = false;  // not assigned in this life yet
 };
 
 class Model final : public Observer {
  public:
-  Model(World& world, FakeCluster& source, FakeStore& store, FakeTarget& target, FakeTarget& dead)
-      : world_(world), source_(source), store_(store), target_(target), dead_(dead) {}
+  Model(World& world, FakeCluster& source, FakeStore& store)
+      : world_(world), source_(source), store_(store) {}
+
+  // The present worker's.
+  FakeTarget* target = nullptr;
+  FakeTarget* dead = nullptr;
+
+  // Exactly-once: see exactly_once_model.h.
+  bool exactly_once = false;
+  std::function<std::optional<Position>(const TopicPartition&)> committed_position;
+  std::function<void(Side& side, Offset start)> assigned_at;
 
   // ---- the plan ----
   OnError on_error = OnError::kStop;
@@ -148,7 +164,8 @@ class Model final : public Observer {
   // ---- Observer ----
   void polling(std::uint32_t /*shard*/) override {
     if (core->state() != ShardCore::State::kRunning) violate("polled while draining");
-    if (store_.failing && world_.power) violate("polled though the store cannot save");
+    if (store_.failing && world_.power && !exactly_once)
+      violate("polled though the store cannot save");
   }
 
   void assigned(std::uint32_t slot, Offset start) override {
@@ -157,8 +174,9 @@ class Model final : public Observer {
     if (tracing) say("{}: assigned at {}", slot, start.value);
     side.sent = -1;
     if (!world_.power) return;
-    for (const FakeTarget* target : {&target_, &dead_}) {
-      for (const FakeSink* sink : target->sinks) {
+    if (assigned_at) assigned_at(side, start);
+    for (const FakeTarget* to : {target, dead}) {
+      for (const FakeSink* sink : to->sinks) {
         if (sink->unanswered_of(slot) > 0) {
           violate("slot {} was rewound with {} records unanswered", slot,
                   sink->unanswered_of(slot));
@@ -189,18 +207,21 @@ class Model final : public Observer {
 
   void stored(const Stored& what) override {
     Truth& truth = truths[what.id];
-    const bool dead = what.topic == kDeadTopic;
-    const FakeCluster& cluster = dead ? dead_.cluster() : target_.cluster();
+    const bool to_dead = what.topic == kDeadTopic;
     const TopicPartition place{std::string(what.topic), Partition{what.partition}};
-    const FakeRecord& record = const_cast<FakeCluster&>(cluster).log(place)->records[what.index];
-    if (dead) {
+    const FakeRecord& record = cluster_of(place)->log(place)->records[what.index];
+    if (to_dead) {
       check_dead_letter(truth, record);
       ++truth.dead_stored;
     } else {
       check_copy(truth, record, what.partition);
       if (truth.stored++ > 0) ++duplicates;
     }
-    if (!dead || is_bad(truth.fate)) truth.newest = {place, what.index};
+    if (tracing) {
+      say("{} stored at {}-{}, epoch {}", name(truth), what.topic, what.partition, what.epoch);
+    }
+    if (!to_dead || is_bad(truth.fate)) truth.newest = {place, what.index};
+    if (exactly_once) return;
     auto& newest = order_[{place, truth.at}];
     const std::pair<std::uint64_t, std::int64_t> here{what.epoch, truth.source.offset};
     if (here <= newest) {
@@ -208,9 +229,6 @@ class Model final : public Observer {
               newest.first == what.epoch ? "same" : "newer");
     }
     newest = std::max(newest, here);
-    if (tracing) {
-      say("{} stored at {}-{}, epoch {}", name(truth), what.topic, what.partition, what.epoch);
-    }
   }
 
   void reported(std::uint64_t id, std::string_view topic, bool delivered) override {
@@ -225,20 +243,27 @@ class Model final : public Observer {
   // ---- what must hold ----
   [[nodiscard]] std::size_t unanswered() const {
     std::size_t sum = 0;
-    for (const FakeTarget* target : {&target_, &dead_}) {
-      for (const FakeSink* sink : target->sinks) sum += sink->unanswered();
+    for (const FakeTarget* to : {target, dead}) {
+      for (const FakeSink* sink : to->sinks) sum += sink->unanswered();
     }
     return sum;
   }
 
   CheckpointKey key(const Side& side) const { return {kPipeline, source_.id(), side.at}; }
-  std::optional<Checkpoint> checkpoint(const Side& side) const { return store_.find(key(side)); }
+  // What a restart has to resume from.
+  std::optional<Checkpoint> checkpoint(const Side& side) const {
+    if (!exactly_once) return store_.find(key(side));
+    const auto position = committed_position(side.at);
+    if (!position) return std::nullopt;
+    return Checkpoint{*position, std::nullopt, std::nullopt, 0};
+  }
 
   // Done in this life, or needs nothing.
   [[nodiscard]] bool done(const Truth& truth) const {
     if (truth.skipped || truth.fate == Fate::kDropped) return true;
     if (truth.gone && on_gap == OnGap::kEarliest) return true;
     if (is_bad(truth.fate) && on_error == OnError::kDrop) return true;
+    if (exactly_once) return truth.visible > 0;
     if (is_bad(truth.fate) && on_error == OnError::kDeadLetter && truth.dead_stored == 0) {
       return false;
     }
@@ -248,42 +273,45 @@ class Model final : public Observer {
   // After every step.
   void check_durable() {
     ++checks;
+    if (exactly_once) return;
     for (Side& side : sides) {
       const auto stored = checkpoint(side);
-      if (!stored) continue;
-      const std::int64_t next = stored->position.next.value;
-      if (side.durable == next) continue;
-      side.durable = next;
-      if (tracing) say("{}: saved {}", side.slot, next);
-      if (next < side.checked) {
-        if (!side.gap_possible) {
-          violate("{}-{}: the checkpoint fell from {} to {}", side.at.topic,
-                  side.at.partition.value, side.checked, next);
-        }
-        side.checked = next;
-        continue;
-      }
-      auto id = std::ranges::lower_bound(side.ids, side.checked, {}, [&](std::uint64_t candidate) {
-        return truths[candidate].source.offset;
-      });
-      for (; id != side.ids.end() && truths[*id].source.offset < next; ++id) {
-        // A log that was replaced: the position may still be one of the old log, until the witness
-        // is looked at. The outcome tells whether the new one was read.
-        if (side.replaced) continue;
-        if (!done(truths[*id])) {
-          const Truth& truth = truths[*id];
-          violate(
-              "the checkpoint {} passes {} (fate {}, stored {}, dead {}), which is not done: {}",
-              next, name(truth), static_cast<int>(truth.fate), truth.stored, truth.dead_stored,
-              truth.gone ? "its log lost it and nobody said so" : "it is in the log");
-        }
+      if (stored) check_position(side, stored->position.next.value);
+    }
+  }
+
+  void check_position(Side& side, std::int64_t next) {
+    if (side.durable == next) return;
+    side.durable = next;
+    if (tracing) say("{}: saved {}", side.slot, next);
+    if (next < side.checked) {
+      if (!side.gap_possible) {
+        violate("{}-{}: the checkpoint fell from {} to {}", side.at.topic, side.at.partition.value,
+                side.checked, next);
       }
       side.checked = next;
+      return;
     }
+    auto id = std::ranges::lower_bound(side.ids, side.checked, {}, [&](std::uint64_t candidate) {
+      return truths[candidate].source.offset;
+    });
+    for (; id != side.ids.end() && truths[*id].source.offset < next; ++id) {
+      // A log that was replaced: the position may still be one of the old log, until the witness
+      // is looked at. The outcome tells whether the new one was read.
+      if (side.replaced) continue;
+      if (!done(truths[*id])) {
+        const Truth& truth = truths[*id];
+        violate("the checkpoint {} passes {} (fate {}, stored {}, dead {}), which is not done: {}",
+                next, name(truth), static_cast<int>(truth.fate), truth.stored, truth.dead_stored,
+                truth.gone ? "its log lost it and nobody said so" : "it is in the log");
+      }
+    }
+    side.checked = next;
   }
 
   // The group's offset must be one that a restart knows as ours.
   void check_group() {
+    if (exactly_once) return;  // it is for people only
     for (const Side& side : sides) {
       const auto group = source_.group.find(side.at);
       if (group == source_.group.end()) continue;
@@ -311,42 +339,20 @@ class Model final : public Observer {
     for (const Truth& truth : truths) {
       if (truth.gone || truth.skipped) continue;
       const bool to_dead = is_bad(truth.fate) && on_error == OnError::kDeadLetter;
-      if (truth.fate == Fate::kGood && truth.stored == 0) violate("{} is lost", name(truth));
-      if (to_dead && truth.dead_stored == 0) violate("{} has no dead letter", name(truth));
+      const bool copied = exactly_once ? truth.visible > 0 : truth.stored > 0;
+      const bool buried = exactly_once ? truth.visible > 0 : truth.dead_stored > 0;
+      if (truth.fate == Fate::kGood && !copied) violate("{} is lost", name(truth));
+      if (to_dead && !buried) violate("{} has no dead letter", name(truth));
       if (is_bad(truth.fate) && on_error == OnError::kStop) {
         violate("{} was passed though on-error is stop", name(truth));
       }
     }
-    check_final_order();
+    if (!exactly_once) check_final_order();
   }
 
- private:
-  static std::string show(const std::optional<Offset>& offset) {
-    return offset ? std::to_string(offset->value) : "none";
-  }
+  void misused(std::string_view how) override { violate("a sink is misused: {}", how); }
 
-  // The last deliveries of a source partition's records stand in order.
-  void check_final_order() {
-    for (const auto& [path, newest] : order_) {
-      const auto& [place, from] = path;
-      FakeCluster& cluster = place.topic == kDeadTopic ? dead_.cluster() : target_.cluster();
-      std::optional<std::uint64_t> next;
-      const auto& records = cluster.log(place)->records;
-      for (auto record = records.rbegin(); record != records.rend(); ++record) {
-        const Truth& truth = truths[record->id];
-        const auto index = static_cast<std::size_t>(records.rend() - record - 1);
-        if (truth.at != from || truth.newest != std::pair(place, index)) continue;
-        if (truth.gone || truth.skipped) continue;  // perhaps not sent again after a rewind
-        // Ids rise with offsets, across generations of a log too.
-        if (next && record->id > *next) {
-          violate("the last delivery of {} comes before that of {}", name(truths[record->id]),
-                  name(truths[*next]));
-        }
-        next = record->id;
-      }
-    }
-  }
-
+  // ---- what a copy must be ----
   void check_copy(const Truth& truth, const FakeRecord& record, std::int32_t partition) {
     if (truth.fate != Fate::kGood) {
       violate("{} was stored and must not be (fate {})", name(truth), static_cast<int>(truth.fate));
@@ -397,11 +403,39 @@ class Model final : public Observer {
     }
   }
 
+ private:
+  FakeCluster* cluster_of(const TopicPartition& place) const {
+    return &(place.topic == kDeadTopic ? dead : target)->cluster();
+  }
+
+  static std::string show(const std::optional<Offset>& offset) {
+    return offset ? std::to_string(offset->value) : "none";
+  }
+
+  // The last deliveries of a source partition's records stand in order.
+  void check_final_order() {
+    for (const auto& [path, newest] : order_) {
+      const auto& [place, from] = path;
+      std::optional<std::uint64_t> next;
+      const auto& records = cluster_of(place)->log(place)->records;
+      for (auto record = records.rbegin(); record != records.rend(); ++record) {
+        const Truth& truth = truths[record->id];
+        const auto index = static_cast<std::size_t>(records.rend() - record - 1);
+        if (truth.at != from || truth.newest != std::pair(place, index)) continue;
+        if (truth.gone || truth.skipped) continue;  // perhaps not sent again after a rewind
+        // Ids rise with offsets, across generations of a log too.
+        if (next && record->id > *next) {
+          violate("the last delivery of {} comes before that of {}", name(truths[record->id]),
+                  name(truths[*next]));
+        }
+        next = record->id;
+      }
+    }
+  }
+
   World& world_;
   FakeCluster& source_;
   FakeStore& store_;
-  FakeTarget& target_;
-  FakeTarget& dead_;
   // By place and source partition: epoch and offset of the newest record stored.
   std::map<std::pair<TopicPartition, TopicPartition>, std::pair<std::uint64_t, std::int64_t>>
       order_;

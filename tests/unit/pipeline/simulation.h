@@ -12,15 +12,18 @@
 
 #include "bridge/pipeline/shard_worker.h"
 #include "bridge/pipeline/start_position.h"
+#include "tests/unit/pipeline/exactly_once_model.h"
 #include "tests/unit/pipeline/model.h"
 
 namespace drawbridge::fakes {
 
 // What may happen in a run. Drawn from the seed, each by itself, so that runs differ in kind.
 struct Plan {
-  explicit Plan(Random& random) {
+  Plan(Random& random, bool exactly_once) {
     const double each = random.chance(0.1) ? 1.0 : random.chance(0.1) ? 0.0 : 0.35;
     for (const auto& [name, flag] : flags()) *flag = random.chance(each);
+    if (!exactly_once) return;
+    for (const auto& [name, flag] : exactly_once_flags()) *flag = random.chance(each);
   }
 
   std::vector<std::pair<std::string_view, bool*>> flags() {
@@ -54,9 +57,21 @@ struct Plan {
             {"delays", &delays},
             {"small_caps", &small_caps}};
   }
+  std::vector<std::pair<std::string_view, bool*>> exactly_once_flags() {
+    return {{"zombies", &zombies},
+            {"lost_stores", &lost_stores},
+            {"commit_failures", &commit_failures},
+            {"late_commits", &late_commits},
+            {"broken_transactions", &broken_transactions},
+            {"coordinator_outages", &coordinator_outages},
+            {"timeouts", &timeouts},
+            {"ledger_compaction", &ledger_compaction}};
+  }
   std::string describe() {
     std::string out;
-    for (const auto& [name, flag] : flags()) {
+    auto all = flags();
+    for (const auto& flag : exactly_once_flags()) all.push_back(flag);
+    for (const auto& [name, flag] : all) {
       if (*flag) out.append(" ").append(name);
     }
     return out;
@@ -70,12 +85,16 @@ struct Plan {
   bool new_partitions = false, transactions = false, compaction = false, retention = false;
   bool gaps = false, operator_resets = false, strays = false, watermark_failures = false;
   bool goals = false, delays = false, small_caps = false;
+  bool zombies = false, lost_stores = false, commit_failures = false, late_commits = false;
+  bool broken_transactions = false, coordinator_outages = false, timeouts = false;
+  bool ledger_compaction = false;
 };
 
 // What runs had in common, to show that they reached what they are for.
 struct Coverage {
   std::uint64_t steps = 0, records = 0, duplicates = 0, lives = 0, refused_requests = 0;
   std::uint64_t dead_letters = 0, gaps = 0, clean_stops = 0, failures = 0, caught_up = 0;
+  std::uint64_t commits = 0, aborts = 0, fenced = 0, zombies = 0, timeouts = 0;
 
   void add(const Coverage& other) {
     steps += other.steps;
@@ -88,25 +107,35 @@ struct Coverage {
     clean_stops += other.clean_stops;
     failures += other.failures;
     caught_up += other.caught_up;
+    commits += other.commits;
+    aborts += other.aborts;
+    fenced += other.fenced;
+    zombies += other.zombies;
+    timeouts += other.timeouts;
   }
 };
 
 class Simulation {
  public:
-  explicit Simulation(std::uint64_t seed)
+  explicit Simulation(std::uint64_t seed, bool exactly_once = false)
       : world_(seed),
-        plan_(world_.random),
+        plan_(world_.random, exactly_once),
         here_(world_, "here-id"),
         there_(world_, "there-id"),
         graves_(world_, "graves-id"),
-        target_(there_),
-        dead_(graves_),
+        coordinator_(there_),
+        targets_{FakeTarget(there_, &coordinator_), FakeTarget(there_, &coordinator_)},
+        dead_(exactly_once ? there_ : graves_),
         store_(world_),
         keys_(waker_),
-        model_(world_, here_, store_, target_, dead_) {
+        model_(world_, here_, store_) {
+    options_.exactly_once = exactly_once;
     set_up();
   }
-  ~Simulation() { destroy(); }
+  ~Simulation() {
+    bury_zombie();
+    destroy();
+  }
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
 
@@ -127,6 +156,10 @@ class Simulation {
     for (const Truth& truth : model_.truths) coverage.dead_letters += truth.dead_stored;
     coverage.lives += model_.life;
     coverage.records += model_.truths.size();
+    coverage.commits += coordinator_.commits;
+    coverage.aborts += coordinator_.aborts;
+    coverage.fenced += coordinator_.fenced;
+    coverage.timeouts += coordinator_.timeouts;
     return model_.violation;
   }
 
@@ -164,6 +197,10 @@ class Simulation {
     options_.on_error = random().pick(std::span<const OnError>(kOnError));
     options_.on_gap = random().chance(0.5) ? OnGap::kStop : OnGap::kEarliest;
     options_.start_at = random().chance(0.2) ? StartAt::kLatest : StartAt::kEarliest;
+    if (options_.exactly_once) {
+      options_.daemon = "daemon";
+      options_.commit_interval = Millis(random().between(1, 200));
+    }
     options_.checkpoint_interval = Millis(random().between(5, 400));
     options_.checkpoint_records = static_cast<std::uint64_t>(random().between(3, 200));
     if (plan_.small_caps) {
@@ -183,28 +220,46 @@ class Simulation {
     model_.policy = options_.partitions;
     there_.create("a", target_partitions);
     model_.target_counts = {target_partitions};
-    graves_.create(kDeadTopic, static_cast<std::int32_t>(random().between(1, 3)));
+    dead_.cluster().create(kDeadTopic, static_cast<std::int32_t>(random().between(1, 3)));
     for (std::int32_t i = 0; i < partitions; ++i) add_side(i);
 
     model_.transforms = random().chance(0.7);
     model_.sealed_dead_letters = random().chance(0.5);
     add_transforms();
-    there_.refuse = [this](const std::string&, const FakeRecord& record) -> std::optional<Error> {
+    there_.refuse = [this](const std::string& topic,
+                           const FakeRecord& record) -> std::optional<Error> {
       const Fate fate = model_.truths[record.id].fate;
       if (fate != Fate::kTooLarge && fate != Fate::kBadTimestamp) return std::nullopt;
+      if (topic == kDeadTopic) return std::nullopt;
       ++coverage.refused_requests;
       return Error{code_of(fate), "refused"};
     };
-    target_.unsendable = [this](const Record& record) -> std::optional<Error> {
-      if (model_.truths[FakeMessage::id_of(record)].fate != Fate::kUnsendable) return std::nullopt;
-      return Error{ErrorCode::kUnsendable, "unsendable"};
-    };
-    listener_.when_caught_up = [this] { check_caught_up(); };
+    for (FakeTarget& target : targets_)
+      target.unsendable = [this](const Record& record) { return unsendable(record); };
+    for (FakeListener& listener : listeners_) {
+      listener.when_caught_up = [this, &listener] {
+        if (&listener == &this->listener()) check_caught_up();
+      };
+    }
+    if (options_.exactly_once) set_up_transactions();
     bad_weather();
     for (Side& side : model_.sides) {
       const std::int64_t before = random().between(0, 40);
       for (std::int64_t i = 0; i < before; ++i) produce(side);
     }
+  }
+
+  std::optional<Error> unsendable(const Record& record) const {
+    const bool fits = model_.truths[FakeMessage::id_of(record)].fate != Fate::kUnsendable ||
+                      (options_.exactly_once && record.target_topic == kDeadTopic);
+    return fits ? std::nullopt : std::optional(Error{ErrorCode::kUnsendable, "unsendable"});
+  }
+
+  void set_up_transactions() {
+    there_.create(kLedgerTopic, 1);
+    coordinator_.on_visible = [this](const auto& written) { transactions_->committed(written); };
+    transactions_.emplace(model_);
+    transactions_->holds = [this] { return std::ranges::any_of(target().sinks, &FakeSink::holds); };
   }
 
   void add_side(std::int32_t partition) {
@@ -288,6 +343,15 @@ class Simulation {
     }
     if (plan_.group_failures) weather.group_fails = 0.3;
     if (plan_.strays) weather.stray = 0.01;
+    if (plan_.commit_failures) weather.commit_fails = 0.1;
+    if (plan_.late_commits) weather.commit_late = 0.1;
+    if (plan_.broken_transactions) weather.transaction_breaks = 0.03;
+    if (plan_.broken_transactions) weather.open_breaks = 0.1;
+    if (plan_.timeouts) weather.transaction_timeout = Millis(random().between(100, 2000));
+    if (options_.exactly_once) {
+      weather.end_delay = Millis(random().between(0, plan_.delays ? 200 : 10));
+      weather.marker_delay = Millis(random().between(0, plan_.delays ? 200 : 10));
+    }
     if (plan_.watermark_failures) weather.watermarks_fail = random().chance(0.5) ? 0.5 : 1;
   }
 
@@ -298,8 +362,10 @@ class Simulation {
     world_.weather.request_delay = Millis(2);
     world_.weather.fetch_most = 20;
     world_.weather.request_most = 10;
+    world_.weather.end_delay = Millis(options_.exactly_once ? 2 : 0);
     world_.calls_to_power_cut = -1;
     keys_down_ = false;
+    bury_zombie();
     for (Side& side : model_.sides) log_of(side).end_transaction(true);
     here_.changed();
   }
@@ -428,10 +494,12 @@ class Simulation {
     world_.power = true;
     store_.failing = false;  // for all that the new process knows
     world_.calls_to_power_cut = -1;
+    model_.target = &target();
+    model_.dead = &dead_;
     source_ = std::make_unique<FakeSource>(here_, std::vector<Waker*>{nullptr});
     first_start_ = store_.load(kPipeline)->empty();
     if (by(!calm_ && plan_.fatal, 0.05)) {
-      target_.broken = Error{ErrorCode::kUnavailable, "injected: no producer"};
+      target().broken = Error{ErrorCode::kUnavailable, "injected: no producer"};
     }
     std::unique_ptr<Transform> seal;
     if (model_.sealed_dead_letters) {
@@ -445,9 +513,10 @@ class Simulation {
       });
     }
     worker_ = std::make_unique<ShardWorker>(
-        ShardDependencies{options_, 0, here_.id(), *source_, target_,
+        ShardDependencies{options_, 0, here_.id(), *source_, target(),
                           options_.on_error == OnError::kDeadLetter ? &dead_ : nullptr, store_,
-                          world_.clock, waker_, listener_, chain_.build(keys_), std::move(seal)},
+                          world_.clock, waker_, listener(), chain_.build(keys_), std::move(seal),
+                          ledger(), transaction()},
         SinkOptions{});
     model_.core = &worker_->core();
     goals_.clear();
@@ -461,9 +530,21 @@ class Simulation {
     }
   }
 
+  FakeTarget& target() { return targets_[host_]; }
+  FakeListener& listener() { return listeners_[host_]; }
+  std::unique_ptr<ShardLedger> ledger() {
+    if (!options_.exactly_once) return nullptr;
+    return std::make_unique<ShardLedger>(
+        LedgerIdentity{options_.daemon, options_.name, 1, 1, here_.id()});
+  }
+  std::optional<TransactionOptions> transaction() {
+    if (!options_.exactly_once) return std::nullopt;
+    return TransactionOptions{"daemon.sim.0", kLedgerTopic, 0};
+  }
+
   void add(Side& side, bool at_start) {
     FakeLog& log = log_of(side);
-    const auto stored = model_.checkpoint(side);
+    const auto stored = store_.find(model_.key(side));
     const auto group = here_.group.find(side.at);
     StartDecision decision = decide_start(
         stored, group == here_.group.end() ? std::nullopt : std::optional(group->second),
@@ -472,6 +553,13 @@ class Simulation {
     const std::int64_t begin = decision.start.position.next.value;
     say("{}: starts at {} ({})", side.slot, begin, drawbridge::describe(decision.reason));
     const bool operators_choice = decision.reason == StartReason::kGroupReset;
+    if (options_.exactly_once) {
+      side.given = decision.start.position.next;
+      side.given_fresh = decision.start.fresh;
+      side.starting = true;
+      post_start(side, decision.start, at_start);
+      return;
+    }
     if (operators_choice && !model_.operator_reset.contains(side.at)) {
       model_.violate("{}-{}: the group's offset {} is taken for an operator's reset", side.at.topic,
                      side.at.partition.value, begin);
@@ -490,9 +578,13 @@ class Simulation {
     side.life_start = begin;
     side.durable = stored ? std::optional(stored->position.next.value) : std::nullopt;
     side.must_be_saved_before_sending = decision.start.save_now && !stored;
-    side.live = true;
+    post_start(side, decision.start, at_start);
+  }
 
-    AddPartitionMessage message{side.slot, side.at, decision.start, route(), std::nullopt};
+  void post_start(Side& side, const PartitionStart& start, bool at_start) {
+    const FakeLog& log = log_of(side);
+    side.live = true;
+    AddPartitionMessage message{side.slot, side.at, start, route(), std::nullopt};
     if (plan_.goals && at_start) {
       message.goal = Offset{log.high == log.low ? 0 : log.high};
       goals_.emplace_back(side.slot, message.goal->value);
@@ -503,7 +595,7 @@ class Simulation {
 
   Route route() {
     return {"a", there_.info("a")->partitions(), kDeadTopic,
-            graves_.info(kDeadTopic)->partitions()};
+            dead_.cluster().info(kDeadTopic)->partitions()};
   }
 
   template <typename Message>
@@ -519,12 +611,56 @@ class Simulation {
     source_.reset();
   }
 
+  // The worker goes on somewhere else, cut off from here, while its successor starts.
+  void leave_as_zombie() {
+    bury_zombie();
+    ++coverage.zombies;
+    say("the former worker lives on");
+    zombie_ = std::move(worker_);
+    zombie_source_ = std::move(source_);
+    host_ = 1 - host_;
+    listener() = FakeListener{};
+    listener().when_caught_up = [this, own = &listener()] {
+      if (own == &listener()) check_caught_up();
+    };
+  }
+  // Without any farewell.
+  void bury_zombie() {
+    zombie_.reset();
+    zombie_source_.reset();
+  }
+  void step_zombie() {
+    if (!zombie_) return;
+    if (zombie_->finished() || random().chance(0.01)) {
+      bury_zombie();
+      return;
+    }
+    std::vector<SourceEvent> events;
+    zombie_source_->poll(events, Duration{0});
+    world_.observer = &blind_;
+    targets_[1 - host_].advance();
+    if (random().chance(0.5)) zombie_->step();
+    world_.observer = &model_;
+  }
+
+  void lose_store() {
+    if (random().chance(0.5)) {
+      store_.restore({});
+    } else {
+      store_.restore(old_store_);
+    }
+    old_store_ = store_.saved();
+  }
+
   void restart() {
+    const bool healthy = worker_ && !worker_->finished() && world_.power && !calm_ && good();
+    if (by(plan_.zombies && healthy && transactions_->begun(), 0.5)) leave_as_zombie();
     destroy();
     model_.check_durable();
     model_.check_group();
     if (!calm_) {
       down_time();
+      if (by(plan_.lost_stores, 0.5)) lose_store();
       world_.clock.advance(random().up_to(Millis(500)));
     }
     start();
@@ -579,12 +715,17 @@ class Simulation {
     if (by(plan_.suspects, 0.03)) post(SuspectMessage{side.slot, "a hint"});
     if (by(plan_.new_sinks, 0.02)) post(SinkMessage{SinkOptions{}});
     if (by(plan_.fatal, 0.01)) {
-      for (FakeSink* sink : target_.sinks) sink->break_down("injected: fatal");
+      for (FakeSink* sink : target().sinks) sink->break_down("injected: fatal");
     }
     if (by(plan_.key_outages, 0.03)) keys_down_ = !keys_down_;
     if (by(plan_.store_outages, 0.03)) {
       world_.weather.store_down = !world_.weather.store_down;
     }
+    if (by(plan_.coordinator_outages, 0.03)) {
+      world_.weather.coordinator_down = !world_.weather.coordinator_down;
+    }
+    if (by(plan_.ledger_compaction, 0.05)) coordinator_.compact({kLedgerTopic, Partition{0}});
+    if (by(plan_.lost_stores, 0.01)) old_store_ = store_.saved();
     if (by(plan_.routes, 0.02)) grow_target();
     if (by(plan_.new_partitions, 0.01) && model_.sides.size() < 6) grow_source();
     if (by(plan_.crashes, 0.015)) {
@@ -624,14 +765,17 @@ class Simulation {
   // Lets time pass until something happens, and steps if the worker would have been woken.
   void round() {
     pump();
-    Instant next =
-        std::min({due_, source_->next_event(), target_.next_event(), dead_.next_event()});
+    Instant next = std::min({due_, source_->next_event(), target().next_event(), dead_.next_event(),
+                             coordinator_.next_event()});
     if (!calm_) next = std::min(next, world_.clock.now() + random().up_to(Millis(40)));
     if (!posted_) world_.clock.advance_to(next);
-    bool woken = target_.advance();
+    coordinator_.advance();
+    step_zombie();
+    bool woken = target().advance();
     woken = dead_.advance() || woken;
     woken = source_->take_wake_up(0) || woken;
     woken = std::exchange(posted_, false) || woken;
+    woken = woken || !world_.power;  // cut by a call of the zombie
     if (woken || world_.clock.now() >= due_ || (!calm_ && random().chance(0.1))) step();
   }
 
@@ -663,7 +807,8 @@ class Simulation {
     model_.check_group();
     if (due_ <= before && world_.clock.now() == before && progress_mark() == progress) {
       if (++idle_steps_ > kMostIdleSteps && !worker_->finished()) {
-        model_.violate("the worker spins: {} steps at once without progress", idle_steps_);
+        model_.violate("the worker spins: {} steps at once without progress: {}", idle_steps_,
+                       unfinished());
       }
     } else {
       idle_steps_ = 0;
@@ -672,9 +817,15 @@ class Simulation {
       restart();
     } else if (worker_->finished()) {
       finished();
-    } else if (stopping_ && world_.clock.now() > stop_by_ + std::chrono::seconds(1)) {
+    } else if (stopping_ && world_.clock.now() > stop_by_ + most_after_stop()) {
       model_.violate("not stopped within its deadline");
     }
+  }
+
+  // A failure waits for what the open transaction holds, whoever asks for a stop then.
+  [[nodiscard]] Duration most_after_stop() const {
+    const bool failing = worker_->core().state() == ShardCore::State::kFailed;
+    return std::chrono::seconds(failing ? 6 : 1);
   }
 
   using Mark = std::array<std::uint64_t, 5>;
@@ -692,7 +843,7 @@ class Simulation {
       model_.violate("in flight: {} bytes, {} records", core.in_flight_bytes(), core.outstanding());
     }
     std::size_t held = 0;
-    for (const FakeSink* sink : target_.sinks) held += sink->unanswered();
+    for (const FakeSink* sink : target().sinks) held += sink->unanswered();
     for (const FakeSink* sink : dead_.sinks) held += sink->unanswered();
     if (world_.power && (held != core.unanswered() || (held > 0 && core.in_flight_bytes() == 0))) {
       model_.violate("sinks hold {} records, the core knows of {}", held, core.unanswered());
@@ -701,9 +852,10 @@ class Simulation {
 
   void check_caught_up() {
     ++coverage.caught_up;
+    if (options_.exactly_once && !transactions_->holds()) return;  // and knows nothing of it yet
     for (const auto& [slot, goal] : goals_) {
       const Side& side = model_.sides[slot];
-      if (side.gap_possible) continue;
+      if (side.gap_possible || side.starting) continue;
       for (const std::uint64_t id : side.ids) {
         const Truth& truth = model_.truths[id];
         if (truth.source.offset >= goal || truth.source.offset < side.life_start) continue;
@@ -718,10 +870,11 @@ class Simulation {
     const ShardCore& core = worker_->core();
     const bool store_good =
         !world_.weather.store_down && world_.weather.save_fails == 0 && !core.store_error();
-    if (store_good && core.dirty()) model_.violate("ended with positions that were not saved");
+    if (store_good && core.dirty() && !options_.exactly_once)
+      model_.violate("ended with positions that were not saved");
     if (core.state() == ShardCore::State::kStopped) {
       if (!stopping_) model_.violate("stopped without being asked");
-      if (core.unanswered() == 0 && store_good) ++coverage.clean_stops;
+      if (core.unanswered() == 0 && store_good && !core.dirty()) ++coverage.clean_stops;
       if (core.unanswered() > 0 && world_.clock.now() < stop_by_) {
         model_.violate("stopped with {} records unanswered before the deadline", core.unanswered());
       }
@@ -730,12 +883,12 @@ class Simulation {
       return;
     }
     ++coverage.failures;
-    if (listener_.failures.empty()) {
+    if (listener().failures.empty()) {
       model_.violate("failed without a word");
       return;
     }
-    const Error error = listener_.failures.back();
-    listener_.failures.clear();
+    const Error error = listener().failures.back();
+    listener().failures.clear();
     say("failed: {}", error.message);
     repair(error);
     if (good()) restart();
@@ -752,7 +905,7 @@ class Simulation {
       if (options_.on_gap == OnGap::kEarliest) {
         model_.violate("stopped at a gap though on-gap is earliest: {}", error.message);
       }
-      if (random().chance(0.5)) {
+      if (options_.exactly_once || random().chance(0.5)) {
         options_.on_gap = OnGap::kEarliest;
         model_.on_gap = OnGap::kEarliest;
         return;
@@ -792,17 +945,20 @@ class Simulation {
     const ShardCore& core = worker_->core();
     if (posted_ || stopping_ || core.outstanding() > 0) return false;
     for (const Side& side : model_.sides) {
+      if (side.starting) return false;
       const Offset end{log_of(side).high};
       const auto stored = model_.checkpoint(side);
       // Nothing was ever there: nothing to save.
       if (!stored && end.value == 0 && core.position(side.slot) == end) continue;
       const auto group = here_.group.find(side.at);
       if (!stored || stored->position.next != end || !core.settled(side.slot) ||
-          core.position(side.slot) != end || group == here_.group.end() || group->second != end) {
+          core.position(side.slot) != end) {
         return false;
       }
+      if (coverage.zombies > 0 || (options_.exactly_once && plan_.operator_resets)) continue;
+      if (group == here_.group.end() || group->second != end) return false;
     }
-    return true;
+    return !core.dirty();
   }
 
   std::string unfinished() {
@@ -811,7 +967,8 @@ class Simulation {
       const auto stored = model_.checkpoint(side);
       const auto group = here_.group.find(side.at);
       out += fmt::format("[{}: end {}, position {}, saved {}, group {}] ", side.at.partition.value,
-                         log_of(side).high, worker_->core().position(side.slot).value,
+                         log_of(side).high,
+                         side.starting ? -1 : worker_->core().position(side.slot).value,
                          stored ? stored->position.next.value : -1,
                          group == here_.group.end() ? -1 : group->second.value);
     }
@@ -822,13 +979,15 @@ class Simulation {
   }
 
   void finish() {
+    const std::uint64_t commits = coordinator_.commits;
     for (int i = 0; i < 20 && good(); ++i) round();
+    if (coordinator_.commits > commits) model_.violate("commits while it is idle");
     const ShardCore& core = worker_->core();
     if (good() && (core.outstanding() > 0 || core.unanswered() > 0 || core.in_flight_bytes() > 0)) {
       model_.violate("idle and still holding something: {}", unfinished());
     }
     // The end that was seen at the start may be one that a replaced log never reaches.
-    if (plan_.goals && good() && listener_.caught_up == 0 &&
+    if (plan_.goals && good() && listener().caught_up == 0 &&
         std::ranges::none_of(model_.sides, &Side::replaced)) {
       model_.violate("never caught up");
     }
@@ -844,17 +1003,24 @@ class Simulation {
   FakeCluster here_;
   FakeCluster there_;
   FakeCluster graves_;
-  FakeTarget target_;
+  FakeCoordinator coordinator_;
+  std::array<FakeTarget, 2> targets_;  // of a worker and of its zombie predecessor
   FakeTarget dead_;
   FakeStore store_;
   Waker waker_;
   NoKeys keys_;
   FunctionChain chain_;
   Model model_;
-  FakeListener listener_;
+  std::optional<ExactlyOnceModel> transactions_;
+  std::array<FakeListener, 2> listeners_;
+  std::size_t host_ = 0;  // which of them is the worker's
+  Observer blind_;        // nobody looks at what a zombie does
   PipelineOptions options_;
   std::unique_ptr<FakeSource> source_;
   std::unique_ptr<ShardWorker> worker_;
+  std::unique_ptr<FakeSource> zombie_source_;
+  std::unique_ptr<ShardWorker> zombie_;
+  FakeStore::Saved old_store_;
 
   bool tracing_ = false;
   bool calm_ = false;
