@@ -67,7 +67,11 @@ class Shard {
           if (sinks_can_be_made) core.sink_ready();
         } else if (const auto* commit = std::get_if<CommitCommand>(&command)) {
           commits.push_back(commit->positions);
-          core.committed(save_result, now);
+          if (answers_commits) core.committed(save_result, now);
+        } else if (std::get_if<CutCommand>(&command) != nullptr) {
+          ++cuts;
+        } else if (std::get_if<AbortCommand>(&command) != nullptr) {
+          ++aborts;
         } else if (const auto* group = std::get_if<GroupCommitCommand>(&command)) {
           group_commits.push_back(group->offsets);
         } else if (const auto* notice = std::get_if<NoticeCommand>(&command)) {
@@ -114,12 +118,15 @@ class Shard {
   Instant now = kStart;
   Result<void> save_result;
   bool sinks_can_be_made = true;
+  bool answers_commits = true;  // at once; else the test does
 
   std::vector<std::int64_t> assigned;
   std::int64_t newest_assign = -1;
   std::vector<SlotId> queried;
   int purged = 0;
   int new_sinks = 0;
+  int cuts = 0;
+  int aborts = 0;
   std::vector<std::vector<PositionUpdate>> commits;
   std::vector<std::vector<std::pair<SlotId, Offset>>> group_commits;
   std::vector<NoticeCommand> notices;
