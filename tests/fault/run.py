@@ -118,6 +118,14 @@ class Lab:
             waited = "" if recovery is None else f"  caught up after {recovery:.2f} s"
             again = f"  {done.repeats} again" if done.repeats else ""
             self.say(f"{step.number:4}/{len(self.steps)} {step}{waited}{again}")
+            if step.number * 4 <= len(self.steps):
+                self._note_memory()
+
+    def _note_memory(self):
+        """The first faults still warm up: connections to every node, clients made anew."""
+        self.memory["before"] = [max(before, instance.resident() if instance.bridge.running else 0)
+                                 for before, instance in zip(self.memory["before"],
+                                                             self.world.instances, strict=True)]
 
     def _check_repeats(self):
         for finding in self.window.close():

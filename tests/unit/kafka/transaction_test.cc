@@ -20,7 +20,7 @@ constexpr std::int16_t kEndTxn = 26;
 
 class TransactionTest : public testing::Test {
  protected:
-  TransactionTest() {
+  void SetUp() override {
     rd_kafka_conf_t* conf = rd_kafka_conf_new();
     std::array<char, 256> text{};
     client_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text.data(), text.size());
@@ -29,7 +29,7 @@ class TransactionTest : public testing::Test {
     rd_kafka_mock_topic_create(cluster_, "ledger", 1, 1);
     options_.transaction = TransactionOptions{"tests.p.0", "ledger", 0};
   }
-  ~TransactionTest() override {
+  void TearDown() override {
     sink_.reset();
     rd_kafka_mock_cluster_destroy(cluster_);
     rd_kafka_destroy(client_);
@@ -88,8 +88,8 @@ class TransactionTest : public testing::Test {
   }
   static std::vector<LedgerRecord> statement() { return {{Bytes{'k'}, Bytes{'v'}}}; }
 
-  rd_kafka_t* client_;
-  rd_kafka_mock_cluster_t* cluster_;
+  rd_kafka_t* client_ = nullptr;
+  rd_kafka_mock_cluster_t* cluster_ = nullptr;
   SinkOptions options_;
   Waker waker_;
   std::unique_ptr<Sink> sink_;
