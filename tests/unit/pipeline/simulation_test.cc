@@ -1,5 +1,5 @@
-// Ten thousand seeded runs of a shard over fakes, each against a model. See simulation.h and
-// model.h for what goes wrong and what must hold.
+// Thousands of seeded runs of a shard over fakes, at least once and exactly once, each against a
+// model. See simulation.h, model.h and exactly_once_model.h for what goes wrong and what must hold.
 //
 // DRAWBRIDGE_SIM_RUNS    how many runs of each test (default 10000; exactly-once 5000)
 // DRAWBRIDGE_SIM_FIRST   the first seed (default 1), to look at others than every day
