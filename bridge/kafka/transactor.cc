@@ -222,7 +222,6 @@ Result<void> Transactor::read_ledger(std::vector<LedgerRecord>& out) {
     DRAWBRIDGE_TRY(reader->next(batch, kLedgerBatch, kLedgerTimeout));
     for (std::size_t i = 0; i < batch.size; ++i) {
       const Record& record = batch.records[i];
-      if (!record.value) continue;  // a tombstone: the key is said to be nothing any more
       out.push_back({bytes_of(record.key), bytes_of(record.value)});
     }
     batch.clear();

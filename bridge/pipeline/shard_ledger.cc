@@ -68,6 +68,12 @@ Result<void> ShardLedger::read(std::span<const LedgerRecord> records) {
   if (header) {
     DRAWBRIDGE_TRY(check_header(*header, identity_));
     header_ = std::move(*header);
+  } else if (!positions.empty() || other_cluster) {
+    return fail(
+        ErrorCode::kCorrupt,
+        "the ledger of pipeline {} has positions and no header: somebody has written to it, "
+        "or deleted from it",
+        identity_.pipeline);
   } else if (identity_.epoch > 1) {
     return fail(ErrorCode::kInvalid,
                 "the ledger of epoch {} has no header: the move of pipeline {} to it was not "
