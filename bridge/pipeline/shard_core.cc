@@ -284,7 +284,14 @@ void ShardCore::begin(EntryId id, SlotId slot, Offset offset, bool dead_letter) 
   track(id, slot, offset);
   entries_[id].in_sink = true;
   entries_[id].dead_letter = dead_letter;
-  entries_[id].alone = isolating_ > 0;
+  // The isolation of one partition can end while a record of another is in flight: what is sent
+  // then shares its request, and its blame.
+  if (alone_) entries_[*alone_].alone = false;
+  alone_.reset();
+  if (isolating_ > 0) {
+    entries_[id].alone = true;
+    alone_ = id;
+  }
   entries_[id].transaction = transaction_;
   ++unanswered_;
 }

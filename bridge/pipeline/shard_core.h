@@ -288,13 +288,14 @@ class ShardCore {
 
   std::uint64_t era_ = 0;
   std::uint64_t in_flight_bytes_ = 0;
-  std::size_t outstanding_ = 0;  // begun and not acknowledged
-  std::size_t unanswered_ = 0;   // in a sink
-  int isolating_ = 0;            // partitions with isolate_until
-  int queries_wanted_ = 0;       // partitions with query_wanted
-  int starts_unsaved_ = 0;       // partitions with start_unsaved
-  bool new_sink_ = false;        // wanted after the drain
-  bool sink_down_ = false;       // none until sink_ready()
+  std::size_t outstanding_ = 0;   // begun and not acknowledged
+  std::size_t unanswered_ = 0;    // in a sink
+  int isolating_ = 0;             // partitions with isolate_until
+  std::optional<EntryId> alone_;  // the newest entry that was begun alone
+  int queries_wanted_ = 0;        // partitions with query_wanted
+  int starts_unsaved_ = 0;        // partitions with start_unsaved
+  bool new_sink_ = false;         // wanted after the drain
+  bool sink_down_ = false;        // none until sink_ready()
 
   Duration backoff_{0};
   bool backed_off_ = false;  // during this drain

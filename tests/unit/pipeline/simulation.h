@@ -994,7 +994,7 @@ class Simulation {
     finishing_ = true;
     ask_to_stop(Millis(30'000));
     stop_said_ = false;
-    for (int i = 0; i < 100 && good() && !stop_said_; ++i) round();
+    for (int i = 0; i < 1000 && good() && !stop_said_; ++i) round();
     if (good() && !stop_said_) model_.violate("does not stop");
   }
 
