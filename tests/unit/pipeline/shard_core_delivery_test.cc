@@ -389,5 +389,24 @@ TEST(ShardCoreSink, NewOptionsDrainFirstAndRewindNothing) {
   EXPECT_THAT(shard.assigned, ElementsAre(0));
 }
 
+TEST(ShardCoreDelivery, ARecordThatGotCompanyIsNotToBlame) {
+  Shard shard;
+  constexpr SlotId kOther = kSlot + 1;
+  shard.core.add(kSlot, at_offset(10), shard.now);
+  shard.core.add(kOther, at_offset(50), shard.now);
+  shard.step();
+  shard.refuse(shard.send(10));
+  shard.step();
+  ASSERT_TRUE(shard.core.isolating());
+  const EntryId good = shard.send(50, kOther);  // alone
+  shard.end(11);                                // the refused one was compacted away
+  ASSERT_FALSE(shard.core.isolating());
+  const EntryId bad = shard.send(51, kOther);  // in one request with it
+  shard.refuse(good);
+  shard.refuse(bad);
+  shard.step();
+  EXPECT_EQ(shard.admit(50, kOther), ShardCore::Admission::kProcess);
+}
+
 }  // namespace
 }  // namespace drawbridge
