@@ -75,6 +75,24 @@ def test_a_frozen_predecessor_can_write_nothing(source, target, bridge, unique):
     assert account_for(source, target, topic) == 0
 
 
+def test_two_daemons_of_one_name_double_nothing(source, target, bridge, unique):
+    """They take the pipeline from each other, again and again."""
+    topic = source.create_topic(unique(), PARTITIONS)
+    config = configuration(source, target, {unique("p"): exactly_once(topic)})
+    first, second = bridge(config), bridge(config)
+    writer = Writer(source, topic, rate=3_000)
+    writer.start()
+    first.start()
+    second.start()
+    time.sleep(10)
+    assert "fenced" in first.log_text() + second.log_text()
+    writer.finish()
+    first.kill()
+    second.kill()
+    first.until_caught_up()
+    assert account_for(source, target, topic) == 0
+
+
 def test_brokers_restart(own_broker, bridge, unique):
     here, there = own_broker("3.9", name="here"), own_broker("4.1", name="there")
     topic = here.create_topic(unique(), PARTITIONS)
