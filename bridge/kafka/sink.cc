@@ -129,7 +129,7 @@ std::size_t KafkaSink::Parcel::bytes() const {
 }
 
 Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
-  if (const auto broken = fatal()) return fail(*broken);
+  if (fatal_) return fail(*fatal_);
   if (!record.target_partition)
     return fail(ErrorCode::kInternal, "no target partition: {}", where(record));
   Topic* to = topic(record.target_topic);
@@ -270,6 +270,7 @@ void KafkaSink::poll(std::vector<Delivery>& out) {
       reports.swap(elsewhere_);
     }
     for (const Report& report : reports) take_report(report);
+    if (auto why = transactor_->fatal()) fatal_ = std::move(why);
   }
   std::erase_if(idle_, [&](Lane* lane) {
     hand_over_waiting(*lane);
@@ -321,13 +322,6 @@ void KafkaSink::on_error(rd_kafka_resp_err_t error, std::string_view /*reason*/)
   // A call that is under way tells the same, and more.
   if (polled != this || (transactor_ && transactor_->busy())) return;
   if (!fatal_) fatal_ = client_->fatal();
-}
-
-std::optional<Error> KafkaSink::fatal() const {
-  if (transactor_) {
-    if (auto why = transactor_->fatal()) return why;
-  }
-  return fatal_;
 }
 
 // ---- transactions ---------------------------------------------------------------------------

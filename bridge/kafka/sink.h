@@ -51,7 +51,7 @@ class KafkaSink final : public Sink, private ClientListener {
   Result<SendStatus> send(Record& record, std::uint64_t cookie) override;
   void poll(std::vector<Delivery>& out) override;
   void purge() override;
-  [[nodiscard]] std::optional<Error> fatal() const override;
+  [[nodiscard]] std::optional<Error> fatal() const override { return fatal_; }
   [[nodiscard]] std::uint64_t adapted() const override { return adapted_; }
   void cut() override;
   void commit(std::vector<LedgerRecord> ledger) override;

@@ -518,8 +518,7 @@ bool ShardCore::gather_commit() {
         {slot, Checkpoint{Position{partition.tracker.committable(), partition.witness},
                           partition.group_committed, partition.group_pending, 0}});
   }
-  if (in_commit_.empty() && !std::exchange(commit_wanted_, false)) return false;
-  commit_wanted_ = false;
+  if (!std::exchange(commit_wanted_, false) && in_commit_.empty()) return false;
   committing_ = true;
   since_commit_ = 0;
   emit(CommitCommand{in_commit_});
@@ -630,20 +629,20 @@ void ShardCore::group_committed(const std::vector<std::pair<SlotId, Offset>>& of
   group_committing_ = false;
   for (const auto& [slot, offset] : offsets) {
     Partition& partition = at(slot);
+    const bool news = ok && partition.group_committed != offset;
+    const bool behind = !ok || partition.durable != offset;
     if (ok) {
-      // Saved, too: until then a reset to the offset that was confirmed before looks like ours.
-      if (partition.group_committed != offset && !finished() && !limits_.transactional) {
-        partition.unsaved = true;
-      }
       partition.group_committed = offset;
       if (partition.group_pending == offset) partition.group_pending.reset();
     }
     if (limits_.transactional) {
-      group_behind_ = group_behind_ || !ok || partition.durable != offset;
+      group_behind_ = group_behind_ || behind;
       continue;
     }
+    // Saved, too: until then a reset to the offset that was confirmed before looks like ours.
+    if (news && !finished()) partition.unsaved = true;
     // The next commit repeats it, or goes on from it.
-    if (!ok || partition.durable != offset) partition.unsaved = partition.unsaved || alive();
+    if (behind && alive()) partition.unsaved = true;
   }
 }
 

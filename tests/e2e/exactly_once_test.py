@@ -16,6 +16,15 @@ def exactly_once(topic, **settings):
     return pipeline(topic, **{"delivery": "exactly-once", "shards": 2, **settings})
 
 
+def two_daemons(source, target, bridge, unique, rate):
+    """Two that are configured alike, not started, and a topic that is being written to."""
+    topic = source.create_topic(unique(), PARTITIONS)
+    config = configuration(source, target, {unique("p"): exactly_once(topic)})
+    writer = Writer(source, topic, rate)
+    writer.start()
+    return topic, writer, bridge(config), bridge(config)
+
+
 def test_kill_9_and_a_lost_state_directory(source, target, bridge, unique):
     topic = source.create_topic(unique(), PARTITIONS)
     made = bridge(configuration(source, target, {unique("p"): exactly_once(topic)}))
@@ -55,11 +64,7 @@ def test_stops_leave_nothing_open(source, target, bridge, unique):
 
 
 def test_a_frozen_predecessor_can_write_nothing(source, target, bridge, unique):
-    topic = source.create_topic(unique(), PARTITIONS)
-    config = configuration(source, target, {unique("p"): exactly_once(topic)})
-    first, second = bridge(config), bridge(config)
-    writer = Writer(source, topic, rate=4_000)
-    writer.start()
+    topic, writer, first, second = two_daemons(source, target, bridge, unique, rate=4_000)
     first.start()
     first.wait_for("pipeline running")
     time.sleep(1)
@@ -77,11 +82,7 @@ def test_a_frozen_predecessor_can_write_nothing(source, target, bridge, unique):
 
 def test_two_daemons_of_one_name_double_nothing(source, target, bridge, unique):
     """They take the pipeline from each other, again and again."""
-    topic = source.create_topic(unique(), PARTITIONS)
-    config = configuration(source, target, {unique("p"): exactly_once(topic)})
-    first, second = bridge(config), bridge(config)
-    writer = Writer(source, topic, rate=3_000)
-    writer.start()
+    topic, writer, first, second = two_daemons(source, target, bridge, unique, rate=3_000)
     first.start()
     second.start()
     time.sleep(10)

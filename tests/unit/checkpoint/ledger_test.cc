@@ -87,6 +87,13 @@ TEST(LedgerTest, OneKeyForEachSourcePartition) {
   }
 }
 
+void expect_refused(const LedgerEntry& entry, const char* message) {
+  const auto record = encode_ledger(entry);
+  ASSERT_FALSE(record) << message;
+  EXPECT_EQ(record.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(record.error().message, HasSubstr(message));
+}
+
 TEST(LedgerTest, WhatCannotBeWrittenIsRefused) {
   const std::string nul("a\0b", 3);
   struct HeaderCase {
@@ -108,10 +115,7 @@ TEST(LedgerTest, WhatCannotBeWrittenIsRefused) {
   for (const HeaderCase& each : headers) {
     LedgerHeader header = full_header();
     each.change(header);
-    const auto record = encode_ledger(header);
-    ASSERT_FALSE(record) << each.message;
-    EXPECT_EQ(record.error().code, ErrorCode::kInvalid);
-    EXPECT_THAT(record.error().message, HasSubstr(each.message));
+    expect_refused(header, each.message);
   }
   struct PositionCase {
     std::function<void(LedgerPosition&)> change;
@@ -133,10 +137,7 @@ TEST(LedgerTest, WhatCannotBeWrittenIsRefused) {
   for (const PositionCase& each : positions) {
     LedgerPosition position = full_position();
     each.change(position);
-    const auto record = encode_ledger(position);
-    ASSERT_FALSE(record) << each.message;
-    EXPECT_EQ(record.error().code, ErrorCode::kInvalid);
-    EXPECT_THAT(record.error().message, HasSubstr(each.message));
+    expect_refused(position, each.message);
   }
 }
 
