@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -72,6 +73,7 @@ class Assembler {
     const NodePtr daemon = root.find("daemon");
     if (daemon) result.daemon = read_daemon(*daemon);
     daemon_name_ = result.daemon.name;
+    instance_ = result.daemon.instance;
     for_each(root, "clusters", [&](const Node::Entry& each) {
       clusters_.push_back({each.key, read_cluster(each)});
       result.clusters.push_back({each.key, clusters_.back().properties.both});
@@ -104,6 +106,12 @@ class Assembler {
     return {};
   }
 
+  static std::string instance(const std::string& written) {
+    if (written != "hostname") return written;
+    std::array<char, 256> name{};
+    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : std::string();
+  }
+
   std::string path(const std::string& written) const {
     return path_in(sources_.directory, written);
   }
@@ -127,6 +135,7 @@ class Assembler {
     // Invalid parts were left out by the reader, which has said why.
     if (node.find("name")) daemon.name = text(node, "name");
     if (node.find("state-directory")) daemon.state_directory = path(text(node, "state-directory"));
+    if (node.find("instance")) daemon.instance = instance(text(node, "instance"));
     if (const NodePtr log = node.find("log")) {
       if (log->find("format")) {
         daemon.log.format = chosen<LogFormat>(
@@ -267,6 +276,7 @@ class Assembler {
     PipelineOptions result;
     result.name = pipeline.key;
     result.daemon = daemon_name_;
+    result.instance = instance_;
     result.dataset = text(node, "dataset");
     read_from(at(node, "from"), result);
     read_require(at(node, "require"), result.require);
@@ -277,6 +287,8 @@ class Assembler {
     read_on_error(at(node, "on-error"), result);
     result.exactly_once = text(node, "delivery") == "exactly-once";
     result.commit_interval = duration(node, "commit-interval");
+    result.share = text(node, "share") == "true";
+    result.session_timeout = duration(node, "session-timeout");
     result.shards = static_cast<std::uint32_t>(integer(node, "shards"));
     const Node& in_flight = at(node, "max-in-flight");
     result.max_in_flight_bytes =
@@ -431,6 +443,7 @@ class Assembler {
   const LoadOptions& options_;
   Problems& problems_;
   std::string daemon_name_;
+  std::string instance_;
   SecretSources sources_;
   std::vector<Cluster> clusters_;
 };

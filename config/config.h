@@ -33,6 +33,7 @@ struct Problem {
 struct DaemonOptions {
   std::string name = "drawbridge";  // the daemon's identity: checkpoint store, later transactions
   std::string state_directory;      // default: $STATE_DIRECTORY, else /var/lib/drawbridge/NAME
+  std::string instance;             // among those that share pipelines; empty: none
   LogOptions log;
   std::size_t key_cache_keys = 2048;
 };

@@ -55,7 +55,7 @@ constexpr Owned kOwned[] = {
     {"enable.partition.eof", "it is always on: it tells the end of a partition"},
     {"enabled_events", kCalls},
     {"group.id", "use `from.group`"},
-    {"group.instance.id", kAssignment},
+    {"group.instance.id", "use `daemon.instance`"},
     {"group.protocol.type", kAssignment},
     {"interceptors", kForeign},
     {"internal.termination.signal", kCalls},

@@ -148,6 +148,12 @@ const SectionSpec& daemon_section() {
                              Rule::kNone),
                         Computed::kStateDirectory,
                         "`$STATE_DIRECTORY` (systemd sets it), else `/var/lib/drawbridge/NAME`"),
+               text("instance",
+                    "This instance's name among those that share the daemon's pipelines, or "
+                    "`hostname`. With it, membership in consumer groups is static: a restart within "
+                    "`session-timeout` moves nothing and goes on at once, and leaving for good takes "
+                    "`session-timeout`. Without it, membership is dynamic.",
+                    Rule::kName),
                section("log", "Logging.", log_section(), "{}"),
                section("secrets", "Limits of secret references.", secrets_section(), "{}"),
                section("key-cache", "The cache of data keys.", key_cache_section(), "{}")}};
@@ -400,6 +406,15 @@ const SectionSpec& pipeline_section() {
                  "With `delivery: exactly-once`, how often a transaction is committed: records "
                  "are seen that much later.",
                  "100ms", 1, 10 * kSecond),
+          choice("share",
+                 "Whether daemons of the same `daemon.name` share this pipeline, each working on a "
+                 "part of it and taking over from one another, through a consumer group. `false`: "
+                 "no group is joined, and only one daemon may run the pipeline.",
+                 {"true", "false"}),
+          number("session-timeout", FieldType::kDuration,
+                 "With `share`, how long an instance may be silent before the others take its part "
+                 "over. Brokers allow 6s to 30min unless told otherwise.",
+                 "10s", kSecond, 30 * 60 * kSecond),
           number("shards", FieldType::kInteger,
                  "Parallel workers, each with its own producer; a partition stays on one. Fixed at "
                  "the pipeline's first start.",

@@ -18,6 +18,11 @@ class KafkaConnector final : public Connector {
                                          const Properties& properties) override {
     return KafkaTarget::make(cluster, properties);
   }
+  Result<std::unique_ptr<Group>> group(const ClusterOptions& /*cluster*/,
+                                       const Properties& /*properties*/,
+                                       const GroupOptions& /*options*/) override {
+    return fail(ErrorCode::kInternal, "instances do not share pipelines yet");
+  }
 };
 
 }  // namespace

@@ -72,6 +72,10 @@ struct PipelineOptions {
   bool exactly_once = false;  // into the target; otherwise at least once
   Duration commit_interval = std::chrono::milliseconds(100);  // of transactions
 
+  bool share = true;     // with other instances of the daemon (SCALE_OUT.md)
+  std::string instance;  // of the daemon: static membership in groups; empty: dynamic
+  Duration session_timeout = std::chrono::seconds(10);  // a silent instance is taken for dead
+
   std::uint32_t shards = 4;
   std::uint64_t max_in_flight_bytes = 48 << 20;  // of the whole pipeline
   std::uint64_t max_in_flight_records = 100'000;

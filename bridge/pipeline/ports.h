@@ -1,8 +1,9 @@
 // What the engine knows of Kafka: a source, a target, and sinks. bridge/kafka implements them on
 // librdkafka; the tests' fakes implement them in memory.
 //
-// Threads: a Feed and a Sink belong to one shard's worker and are used by its thread alone.
-// Source and Target are thread-safe. Nothing here blocks but where a timeout is taken.
+// Threads: a Feed and a Sink belong to one shard's worker and are used by its thread alone, a Group
+// to the pipeline's. Source, Target and Lease are thread-safe. Nothing here blocks but where a
+// timeout is taken.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "bridge/base/bytes.h"
 #include "bridge/base/clock.h"
 #include "bridge/base/result.h"
 #include "bridge/base/waker.h"
@@ -42,6 +44,55 @@ struct Watermarks {
 };
 
 using TopicConfig = std::map<std::string, std::string>;
+
+// ---- group ----------------------------------------------------------------------------------
+
+// Leave to work on one partition, as a group gave it. Holds until the member is told that it is
+// revoked, or until the group takes the member for dead.
+class Lease {
+ public:
+  virtual ~Lease() = default;
+  // Asks the group's coordinator whether it holds still. Errors: kFenced, it does not; those of
+  // transport, nobody knows.
+  virtual Result<void> confirm(Duration timeout) = 0;
+  // What makes a transaction fail whose holder's lease is over: group and generation, in the client
+  // library's serialization.
+  [[nodiscard]] virtual ByteView token() const = 0;
+};
+
+// What a group tells one of its members.
+struct GroupEvent {
+  enum class Kind : std::uint8_t {
+    kAssigned,  // `partitions` are ours, and no others
+    kRevoked,   // finish what is under way, then release()
+    kError,     // `error`: transport trouble (to log), or a refusal (to fail)
+  };
+  Kind kind = Kind::kError;
+  std::vector<TopicPartition> partitions;
+  bool lost = false;  // kRevoked: others may have them by now, nothing may be finished
+  std::optional<Error> error;
+};
+
+// A membership in a consumer group that deals out the partitions of topics among its members
+// (SCALE_OUT.md). Fetches nothing. Its end leaves the group, at once where membership is dynamic.
+class Group {
+ public:
+  virtual ~Group() = default;
+  // Joins; called again with other topics, or with one that has grown, makes the group deal anew.
+  virtual Result<void> subscribe(const std::vector<std::string>& topics) = 0;
+  // The next event; never waits. Has to be called several times in a session's timeout.
+  virtual std::optional<GroupEvent> poll() = 0;
+  // After kRevoked: nothing is done with the partitions any more. The next kAssigned follows.
+  virtual void release() = 0;
+  // Of a partition that is assigned; outlives the group.
+  virtual std::shared_ptr<Lease> lease(const TopicPartition& at) = 0;
+};
+
+struct GroupOptions {
+  std::string name;
+  std::string instance;  // static membership under this name; empty: dynamic
+  Duration session_timeout = std::chrono::seconds(10);
+};
 
 // ---- source ---------------------------------------------------------------------------------
 
@@ -130,6 +181,10 @@ class Source {
                                                                Duration timeout) = 0;
   virtual Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) = 0;
 
+  // The membership in the pipeline's group, where instances share the source's partitions; null
+  // where they do not. Its owner is the source.
+  virtual Group* group() { return nullptr; }
+
   // Starts commits to the group; the answer comes as kCommitted.
   virtual void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) = 0;
   // commit()s without their kCommitted yet.
@@ -212,6 +267,7 @@ struct TransactionOptions {
   std::string transactional_id;
   std::string ledger_topic;
   std::int32_t ledger_partition = 0;
+  std::shared_ptr<Lease> lease = nullptr;  // of the ledger's partition, where instances share
 
   bool operator==(const TransactionOptions&) const = default;
 };
@@ -257,6 +313,10 @@ class Connector {
   // `properties` come on top of the cluster's.
   virtual Result<std::unique_ptr<Target>> target(const ClusterOptions& cluster,
                                                  const Properties& properties) = 0;
+  // Joins with subscribe() only.
+  virtual Result<std::unique_ptr<Group>> group(const ClusterOptions& cluster,
+                                               const Properties& properties,
+                                               const GroupOptions& options) = 0;
 };
 
 }  // namespace drawbridge

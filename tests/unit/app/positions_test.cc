@@ -126,6 +126,10 @@ class FakeConnector final : public Connector {
   Result<std::unique_ptr<Target>> target(const ClusterOptions&, const Properties&) override {
     return fail(ErrorCode::kInternal, "positions need no target");
   }
+  Result<std::unique_ptr<Group>> group(const ClusterOptions&, const Properties&,
+                                       const GroupOptions&) override {
+    return fail(ErrorCode::kInternal, "positions need no group");
+  }
 
  private:
   std::unique_ptr<Source> source_;

@@ -33,6 +33,11 @@ class FakeConnector final : public Connector {
     if (found == clusters_.end()) return fail(ErrorCode::kUnavailable, "no such cluster");
     return std::make_unique<FakeTarget>(*found->second);
   }
+  Result<std::unique_ptr<Group>> group(const ClusterOptions& /*cluster*/,
+                                       const Properties& /*properties*/,
+                                       const GroupOptions& /*options*/) override {
+    return fail(ErrorCode::kUnavailable, "no group here");
+  }
 
  private:
   std::map<std::string, FakeCluster*> clusters_;
