@@ -138,25 +138,26 @@ const SectionSpec& daemon_section() {
   static const SectionSpec spec{
       .title = "daemon",
       .summary = "The daemon itself.",
-      .keys = {text("name",
-                    "The daemon's identity: its checkpoint store belongs to it, and so do the "
-                    "ledgers of its exactly-once pipelines. Give each daemon its own.",
-                    Rule::kName, "drawbridge"),
-               computed(text("state-directory",
-                             "Where checkpoints are kept. A relative path is relative to the "
-                             "configuration file.",
-                             Rule::kNone),
-                        Computed::kStateDirectory,
-                        "`$STATE_DIRECTORY` (systemd sets it), else `/var/lib/drawbridge/NAME`"),
-               text("instance",
-                    "This instance's name among those that share the daemon's pipelines, or "
-                    "`hostname`. With it, membership in consumer groups is static: a restart within "
-                    "`session-timeout` moves nothing and goes on at once, and leaving for good takes "
-                    "`session-timeout`. Without it, membership is dynamic.",
-                    Rule::kName),
-               section("log", "Logging.", log_section(), "{}"),
-               section("secrets", "Limits of secret references.", secrets_section(), "{}"),
-               section("key-cache", "The cache of data keys.", key_cache_section(), "{}")}};
+      .keys = {
+          text("name",
+               "The daemon's identity: its checkpoint store belongs to it, and so do the "
+               "ledgers of its exactly-once pipelines. Give each daemon its own.",
+               Rule::kName, "drawbridge"),
+          computed(text("state-directory",
+                        "Where checkpoints are kept. A relative path is relative to the "
+                        "configuration file.",
+                        Rule::kNone),
+                   Computed::kStateDirectory,
+                   "`$STATE_DIRECTORY` (systemd sets it), else `/var/lib/drawbridge/NAME`"),
+          text("instance",
+               "This instance's name among those that share the daemon's pipelines, or "
+               "`hostname`. With it, membership in consumer groups is static: a restart within "
+               "`session-timeout` moves nothing and goes on at once, and leaving for good takes "
+               "`session-timeout`. Without it, membership is dynamic.",
+               Rule::kName),
+          section("log", "Logging.", log_section(), "{}"),
+          section("secrets", "Limits of secret references.", secrets_section(), "{}"),
+          section("key-cache", "The cache of data keys.", key_cache_section(), "{}")}};
   return spec;
 }
 

@@ -62,6 +62,10 @@ Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const 
   return {};
 }
 
+std::string lease_group(const PipelineOptions& pipeline) {
+  return fmt::format("__drawbridge.lease.{}.{}", pipeline.daemon, pipeline.name);
+}
+
 std::string transactional_id(const PipelineOptions& pipeline, const std::string& part) {
   return fmt::format("{}.{}.{}", pipeline.daemon, pipeline.name, part);
 }

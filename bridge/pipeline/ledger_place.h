@@ -22,6 +22,9 @@ Result<LedgerPlace> find_ledger(const PipelineOptions& pipeline, Target& target,
 Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const LedgerPlace& place,
                          Duration timeout);
 
+// The group on the target that deals out the shards (SCALE_OUT.md).
+std::string lease_group(const PipelineOptions& pipeline);
+
 // `<daemon>.<pipeline>.<part>`: a shard's number, or the name of something that is no shard.
 std::string transactional_id(const PipelineOptions& pipeline, const std::string& part);
 

@@ -46,6 +46,17 @@ std::string_view name_of(PipelineState state) {
   return "FAILED";
 }
 
+PipelineTotals& PipelineTotals::operator+=(const PipelineTotals& other) {
+  consumed += other.consumed;
+  delivered += other.delivered;
+  delivered_bytes += other.delivered_bytes;
+  dropped += other.dropped;
+  failed_records += other.failed_records;
+  dead_letters += other.dead_letters;
+  adapted += other.adapted;
+  return *this;
+}
+
 Pipeline::Pipeline(const PipelineOptions& options, PipelineDependencies dependencies,
                    bool until_caught_up)
     : options_(options), deps_(std::move(dependencies)), until_caught_up_(until_caught_up) {
@@ -100,11 +111,8 @@ void Pipeline::finish(PipelineState state, std::optional<Error> failure) {
 
 PipelineStatus Pipeline::status() const {
   const std::lock_guard lock(mutex_);
-  PipelineStatus status = before_;
-  status.state = status_.state;
-  status.failure = status_.failure;
-  status.final = status_.final;
-  status.restarts = status_.restarts;
+  PipelineStatus status = status_;
+  static_cast<PipelineTotals&>(status) += before_;
   if (current_ != nullptr) current_->add_stats(status);
   return status;
 }
@@ -122,17 +130,14 @@ void Pipeline::thread_main() {
           const std::lock_guard lock(mutex_);
           current_ = &run;
         }
-        set_state(PipelineState::kRunning);
-        log(Level::kInfo, "pipeline running",
-            {{"pipeline", options_.name}, {"state", name_of(PipelineState::kRunning)}});
         result = run.look_after();
       }
       const std::lock_guard lock(mutex_);
-      if (current_ != nullptr) current_->add_stats(before_);
-      before_.in_flight = 0;
-      before_.in_flight_bytes = 0;
-      before_.partitions = 0;
-      before_.lag = 0;
+      if (current_ != nullptr) {
+        PipelineStatus of_run;
+        current_->add_stats(of_run);
+        before_ += of_run;
+      }
       current_ = nullptr;
     }
     if (result) {

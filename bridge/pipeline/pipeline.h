@@ -25,7 +25,7 @@
 namespace drawbridge {
 
 enum class PipelineState : std::uint8_t {
-  kUnassigned,  // not started
+  kUnassigned,  // not started, or waits for its part of a pipeline that instances share
   kRunning,
   kPaused,  // waits for a key store or for the checkpoint store
   kRestarting,
@@ -34,10 +34,8 @@ enum class PipelineState : std::uint8_t {
 };
 std::string_view name_of(PipelineState state);
 
-struct PipelineStatus {
-  PipelineState state = PipelineState::kUnassigned;
-  std::optional<Error> failure;  // why it failed or restarts
-  bool final = false;            // stopped, or failed and will not try again
+// What only grows, over the lives of workers and clients.
+struct PipelineTotals {
   std::uint64_t consumed = 0;
   std::uint64_t delivered = 0;
   std::uint64_t delivered_bytes = 0;
@@ -45,11 +43,19 @@ struct PipelineStatus {
   std::uint64_t failed_records = 0;
   std::uint64_t dead_letters = 0;
   std::uint64_t adapted = 0;
+
+  PipelineTotals& operator+=(const PipelineTotals& other);
+};
+
+struct PipelineStatus : PipelineTotals {
+  PipelineState state = PipelineState::kUnassigned;
+  std::optional<Error> failure;  // why it failed or restarts
+  bool final = false;            // stopped, or failed and will not try again
   std::uint64_t in_flight = 0;
   std::uint64_t in_flight_bytes = 0;
   std::int64_t lag = 0;
   std::uint32_t restarts = 0;
-  std::size_t partitions = 0;
+  std::size_t partitions = 0;  // that this instance works on
 };
 
 // Makes the transform that seals dead letters whole under a key domain.
@@ -100,7 +106,7 @@ class Pipeline {
   std::condition_variable stop_signal_;
   // Guarded by mutex_:
   PipelineStatus status_;
-  PipelineStatus before_;  // totals of earlier runs
+  PipelineTotals before_;  // of earlier runs
   Run* current_ = nullptr;
 };
 

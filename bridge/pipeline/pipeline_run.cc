@@ -11,6 +11,9 @@ namespace {
 constexpr Duration kTimeout = std::chrono::seconds(15);
 constexpr Duration kReachSlice = std::chrono::milliseconds(500);
 constexpr Duration kPollInterval = std::chrono::milliseconds(100);
+// Others wait while a part is put down.
+constexpr Duration kPutDown = std::chrono::seconds(5);
+constexpr Duration kPutDownPoll = std::chrono::milliseconds(10);
 constexpr Duration kProgressInterval = std::chrono::seconds(30);
 constexpr Duration kGroupCheckInterval = std::chrono::seconds(30);
 // What a dead letter's headers may add to a record; the broker has the last word.
@@ -46,16 +49,22 @@ class ShardKeys final : public KeyService {
   std::vector<std::shared_ptr<KeyCache>> used_;
 };
 
+PipelineTotals totals_of(const ShardStats& stats) {
+  return {.consumed = stats.consumed,
+          .delivered = stats.delivered,
+          .delivered_bytes = stats.delivered_bytes,
+          .dropped = stats.dropped,
+          .failed_records = stats.failed,
+          .dead_letters = stats.dead_letters,
+          .adapted = stats.adapted};
+}
+
 }  // namespace
 
 Pipeline::Run::Run(Pipeline& pipeline)
     : pipeline_(pipeline), options_(pipeline.options_), reported_at_(pipeline.deps_.clock.now()) {}
 
-Pipeline::Run::~Run() {
-  drain();
-  // Workers hold sinks and view batches of the source's messages: they go before the clients.
-  for (Shard& shard : shards_) shard.worker.reset();
-}
+Pipeline::Run::~Run() { put_down(options_.drain_timeout); }
 
 // ---- starting -------------------------------------------------------------------------------
 
@@ -63,7 +72,9 @@ Result<void> Pipeline::Run::begin() {
   DRAWBRIDGE_TRY(connect());
   DRAWBRIDGE_TRY(check_shards());
   if (options_.exactly_once) DRAWBRIDGE_TRY(take_ledger());
-  return discover(true);
+  DRAWBRIDGE_TRY(discover(true));
+  DRAWBRIDGE_TRY(see_whether_first());
+  return share();
 }
 
 // The id of a cluster that may not answer at all, asked for in slices: who waits must notice a
@@ -128,7 +139,12 @@ Result<void> Pipeline::Run::check_shards() {
                 "number is fixed; set shards: {}",
                 options_.name, *shards, options_.shards, *shards);
   }
-  DRAWBRIDGE_ASSIGN(auto entries, store.load(options_.name));
+  return load_checkpoints();
+}
+
+Result<void> Pipeline::Run::load_checkpoints() {
+  stored_.clear();
+  DRAWBRIDGE_ASSIGN(auto entries, pipeline_.deps_.store.load(options_.name));
   bool other_cluster = false;
   for (CheckpointEntry& entry : entries) {
     if (entry.key.cluster_id == cluster_id_) {
@@ -137,7 +153,7 @@ Result<void> Pipeline::Run::check_shards() {
       other_cluster = true;
     }
   }
-  first_start_ = entries.empty();
+  first_start_ = first_start_ && entries.empty();
   if (stored_.empty() && other_cluster) {
     return fail(ErrorCode::kForeign,
                 "the checkpoints of pipeline {} are of another cluster; cluster {} is {} now. If "
@@ -165,8 +181,12 @@ std::unique_ptr<ShardLedger> Pipeline::Run::ledger() const {
 
 std::optional<TransactionOptions> Pipeline::Run::transaction(std::uint32_t shard) const {
   if (!options_.exactly_once) return std::nullopt;
-  return TransactionOptions{transactional_id(options_, std::to_string(shard)), ledger_.topic,
-                            static_cast<std::int32_t>(shard)};
+  TransactionOptions options{transactional_id(options_, std::to_string(shard)), ledger_.topic,
+                             static_cast<std::int32_t>(shard)};
+  if (group_ != nullptr) {
+    options.lease = group_->lease({ledger_.topic, Partition{options.ledger_partition}});
+  }
+  return options;
 }
 
 std::uint32_t Pipeline::Run::shard_of(const TopicPartition& at) const {
@@ -176,7 +196,7 @@ std::uint32_t Pipeline::Run::shard_of(const TopicPartition& at) const {
   return (hash + static_cast<std::uint32_t>(at.partition.value)) % options_.shards;
 }
 
-const Pipeline::Run::KnownPartition* Pipeline::Run::find(const TopicPartition& at) const {
+Pipeline::Run::KnownPartition* Pipeline::Run::find(const TopicPartition& at) {
   const auto topic = topics_.find(at.topic);
   if (topic == topics_.end()) return nullptr;
   const auto index = static_cast<std::size_t>(at.partition.value);
@@ -187,12 +207,11 @@ const Pipeline::Run::KnownPartition* Pipeline::Run::find(const TopicPartition& a
 
 Result<void> Pipeline::Run::discover(bool at_start) {
   DRAWBRIDGE_ASSIGN(const auto listed, source_->topics(kTimeout));
-  std::vector<AddPartitionMessage> added;
-  std::map<std::string, bool> seen;
+  std::set<std::string> seen;
   for (const TopicInfo& topic : listed) {
     if (!selector_->selected(topic.name, topic.internal)) continue;
-    seen[topic.name] = true;
-    DRAWBRIDGE_TRY(discover_topic(topic, at_start, added));
+    seen.insert(topic.name);
+    DRAWBRIDGE_TRY(discover_topic(topic, at_start));
   }
   for (auto& [name, topic] : topics_) {
     if (!seen.contains(name) && !std::exchange(topic.missing, true)) {
@@ -209,15 +228,9 @@ Result<void> Pipeline::Run::discover(bool at_start) {
     log_folded(Level::kWarning, "source topic does not exist yet",
                {{"pipeline", options_.name}, {"topic", literal}});
   }
-  if (!added.empty()) DRAWBRIDGE_TRY(decide_starts(added, at_start));
-  partition_count_ = by_slot_.size();
-  if (at_start) return start_workers(std::move(added));
-  for (AddPartitionMessage& message : added) {
-    const std::uint32_t shard = find(message.at)->shard;
-    shards_[shard].worker->post(std::move(message));
-  }
-  if (!added.empty()) update_sinks();
-  return {};
+  if (at_start) return {};
+  if (group_ != nullptr) DRAWBRIDGE_TRY(subscribe());
+  return working_ ? start_partitions(false) : Result<void>();
 }
 
 Result<Route> Pipeline::Run::route_for(const TopicInfo& topic) {
@@ -235,8 +248,7 @@ Result<Route> Pipeline::Run::route_for(const TopicInfo& topic) {
   return route;
 }
 
-Result<void> Pipeline::Run::discover_topic(const TopicInfo& topic, bool at_start,
-                                           std::vector<AddPartitionMessage>& added) {
+Result<void> Pipeline::Run::discover_topic(const TopicInfo& topic, bool at_start) {
   const auto existing = topics_.find(topic.name);
   if (existing != topics_.end()) {
     KnownTopic& known = existing->second;
@@ -249,16 +261,15 @@ Result<void> Pipeline::Run::discover_topic(const TopicInfo& topic, bool at_start
   }
   DRAWBRIDGE_ASSIGN(const Route route, route_for(topic));
   KnownTopic& known = topics_[topic.name];
-  known.target = route.target_topic;
+  known.route = route;
   for (const KnownPartition& partition : known.partitions) {
-    shards_[partition.shard].worker->post(RouteMessage{partition.slot, route});
+    tell(partition, RouteMessage{partition.slot, route});
   }
   for (std::size_t i = known.partitions.size(); i < topic.leaders.size(); ++i) {
-    TopicPartition at{topic.name, Partition{static_cast<std::int32_t>(i)}};
+    const TopicPartition at{topic.name, Partition{static_cast<std::int32_t>(i)}};
     const auto slot = static_cast<SlotId>(by_slot_.size());
-    known.partitions.push_back({slot, shard_of(at), std::nullopt});
+    known.partitions.push_back({.slot = slot, .shard = shard_of(at), .from_start = at_start});
     by_slot_.push_back(at);
-    added.push_back({slot, std::move(at), {}, route, std::nullopt});
   }
   log(Level::kInfo, at_start ? "topic selected" : "topic picked up",
       {{"pipeline", options_.name},
@@ -268,7 +279,233 @@ Result<void> Pipeline::Run::discover_topic(const TopicInfo& topic, bool at_start
   return {};
 }
 
-Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& added, bool at_start) {
+// `start-at` is for pipelines that have copied nothing yet, wherever. Seen before the group is
+// joined: until then no other instance can have been given what this one will be asked about.
+Result<void> Pipeline::Run::see_whether_first() {
+  if (!first_start_) return {};
+  DRAWBRIDGE_ASSIGN(const auto group, source_->committed(by_slot_, kTimeout));
+  first_start_ = std::ranges::none_of(group, [](const auto& offset) { return offset.has_value(); });
+  return {};
+}
+
+// ---- sharing --------------------------------------------------------------------------------
+
+Result<void> Pipeline::Run::share() {
+  if (options_.share && options_.exactly_once) {
+    DRAWBRIDGE_ASSIGN(lease_group_,
+                      pipeline_.deps_.connector.group(
+                          options_.target, Properties{},
+                          {lease_group(options_), options_.instance, options_.session_timeout}));
+    group_ = lease_group_.get();
+  } else if (options_.share) {
+    group_ = source_->group();
+  }
+  return group_ == nullptr ? take_up(std::nullopt) : subscribe();
+}
+
+// The topics whose partitions are dealt out: the ledger, or those selected.
+Result<void> Pipeline::Run::subscribe() {
+  std::vector<std::string> topics;
+  if (options_.exactly_once) {
+    topics.push_back(ledger_.topic);
+  } else {
+    for (const auto& [name, topic] : topics_) topics.push_back(name);
+  }
+  // With nothing to deal out there is no group to wait for.
+  if (topics.empty()) return working_ ? Result<void>() : take_up(Part{});
+  if (topics == subscribed_) return {};
+  DRAWBRIDGE_TRY(group_->subscribe(topics));
+  if (subscribed_.empty()) {
+    log(Level::kInfo, "waiting for this instance's part of the pipeline",
+        {{"pipeline", options_.name},
+         {"group", options_.exactly_once ? lease_group(options_) : options_.group}});
+  }
+  subscribed_ = std::move(topics);
+  return {};
+}
+
+void Pipeline::Run::take_group_events() {
+  if (group_ == nullptr) return;
+  while (const auto event = group_->poll()) {
+    switch (event->kind) {
+      case GroupEvent::Kind::kAssigned: {
+        put_down(kPutDown);
+        const auto taken = take_up(Part(event->partitions.begin(), event->partitions.end()));
+        if (!taken) set_failure(taken.error());
+        break;
+      }
+      case GroupEvent::Kind::kRevoked:
+        log(Level::kInfo, "the group deals the pipeline out anew", {{"pipeline", options_.name}});
+        if (event->lost) {
+          log(Level::kWarning, "the group took this instance for dead: others have its part by now",
+              {{"pipeline", options_.name}});
+        }
+        put_down(event->lost ? Duration::zero() : kPutDown);
+        group_->release();
+        break;
+      case GroupEvent::Kind::kError:
+        if (class_of(event->error->code) == ErrorClass::kRetry) {
+          log_folded(Level::kWarning, "sharing the pipeline",
+                     {{"pipeline", options_.name}, {"error", event->error->message}});
+        } else {
+          set_failure(*event->error);
+        }
+        break;
+    }
+  }
+}
+
+bool Pipeline::Run::owns(std::uint32_t shard) const {
+  if (!part_ || !options_.exactly_once) return true;
+  return part_->contains({ledger_.topic, Partition{static_cast<std::int32_t>(shard)}});
+}
+
+bool Pipeline::Run::owns(const TopicPartition& at, std::uint32_t shard) const {
+  return owns(shard) && (!part_ || options_.exactly_once || part_->contains(at));
+}
+
+// ---- working --------------------------------------------------------------------------------
+
+Result<void> Pipeline::Run::take_up(std::optional<Part> part) {
+  part_ = std::move(part);
+  if (part_) DRAWBRIDGE_TRY(load_checkpoints());
+  sink_ = sink_options();
+  working_ = true;  // from here on put_down() has to be called
+  for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+    if (owns(i)) DRAWBRIDGE_TRY(start_worker(i));
+  }
+  DRAWBRIDGE_TRY(start_partitions(true));
+  {
+    // A shard without partitions has nothing to catch up with.
+    std::vector<bool> busy(shards_.size());
+    for (const auto& [name, topic] : topics_) {
+      for (const KnownPartition& each : topic.partitions) {
+        if (each.running) busy[each.shard] = true;
+      }
+    }
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i].caught_up = !busy[i];
+  }
+  for (Shard& shard : shards_) {
+    if (!shard.worker) continue;
+    shard.thread = std::thread([worker = shard.worker.get()] { worker->run(); });
+  }
+  say_part();
+  return {};
+}
+
+Result<void> Pipeline::Run::start_worker(std::uint32_t i) {
+  Shard& shard = shards_[i];
+  shard.keys = std::make_unique<ShardKeys>(pipeline_.deps_.keys, *shard.waker, options_.dataset);
+  DRAWBRIDGE_ASSIGN(Chain chain, Chain::build(options_.transforms, options_.require, *shard.keys));
+  std::unique_ptr<Transform> seal;
+  if (dead_letter_target_ != nullptr && options_.dead_letter->seal) {
+    DRAWBRIDGE_ASSIGN(seal, pipeline_.deps_.make_seal(*options_.dead_letter->seal, *shard.keys));
+  }
+  auto worker = std::make_unique<ShardWorker>(
+      ShardDependencies{options_, i, cluster_id_, *source_, *target_, dead_letter_target_,
+                        pipeline_.deps_.store, pipeline_.deps_.clock, *shard.waker, *this,
+                        std::move(chain), std::move(seal), ledger(), transaction(i)},
+      sink_);
+  const std::lock_guard lock(mutex_);
+  shard.worker = std::move(worker);
+  shard.stopped = false;
+  return {};
+}
+
+// What is this instance's and has not been told to its shard.
+Result<void> Pipeline::Run::start_partitions(bool taking_up) {
+  std::vector<AddPartitionMessage> added;
+  for (const auto& [name, topic] : topics_) {
+    for (const KnownPartition& each : topic.partitions) {
+      const TopicPartition& at = by_slot_[each.slot];
+      if (!each.running && owns(at, each.shard)) {
+        added.push_back({each.slot, at, {}, topic.route, std::nullopt});
+      }
+    }
+  }
+  if (added.empty()) return {};
+  DRAWBRIDGE_TRY(decide_starts(added, taking_up));
+  for (AddPartitionMessage& message : added) {
+    KnownPartition& each = *find(message.at);
+    each.running = true;
+    shards_[each.shard].worker->post(std::move(message));
+  }
+  partition_count_ += added.size();
+  update_sinks();
+  return {};
+}
+
+// Workers finish what was sent and end. What comes next begins from what is durable.
+void Pipeline::Run::put_down(Duration drain) {
+  if (!std::exchange(working_, false)) return;
+  const auto each_worker = [&](auto&& function) {
+    for (Shard& shard : shards_) {
+      if (shard.worker) function(shard);
+    }
+  };
+  each_worker([&](Shard& shard) {
+    if (shard.thread.joinable()) shard.worker->post(StopMessage{drain});
+  });
+  const auto all_stopped = [&] {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::all_of(
+        shards_, [](const Shard& shard) { return shard.stopped || !shard.thread.joinable(); });
+  };
+  while (!all_stopped()) {
+    pipeline_.beat();
+    take_source_events(kPutDownPoll);
+  }
+  std::uint64_t unanswered = 0;
+  each_worker([&](Shard& shard) {
+    if (shard.thread.joinable()) shard.thread.join();
+    unanswered += shard.worker->core().unanswered();
+  });
+  if (unanswered > 0) {
+    log(Level::kWarning, "stopped before the target had answered; the next start sends these again",
+        {{"pipeline", options_.name}, {"records", unanswered}});
+  }
+  const Clock& clock = pipeline_.deps_.clock;
+  const Instant until = clock.now() + std::min(kGroupCommitTimeout, drain);
+  while (source_->commits_pending() > 0 && clock.now() < until) take_source_events(kPutDownPoll);
+  for (auto& [name, topic] : topics_) {
+    for (KnownPartition& each : topic.partitions) {
+      if (!std::exchange(each.running, false)) continue;
+      if (const auto done = source_->unassign(each.slot); !done) set_failure(done.error());
+    }
+  }
+  partition_count_ = 0;
+  report_progress(clock.now());
+  std::vector<std::unique_ptr<ShardWorker>> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    for (Shard& shard : shards_) {
+      if (!shard.worker) continue;
+      past_ += totals_of(shard.worker->stats());
+      gone.push_back(std::move(shard.worker));
+    }
+  }
+  gone.clear();  // they hold sinks, view batches of the source's messages, and use the keys
+  for (Shard& shard : shards_) shard.keys.reset();
+}
+
+void Pipeline::Run::tell(const KnownPartition& partition, ShardMessage message) {
+  if (partition.running) shards_[partition.shard].worker->post(std::move(message));
+}
+
+void Pipeline::Run::say_part() const {
+  std::string owned;
+  for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+    if (owns(i)) owned += fmt::format("{}{}", owned.empty() ? "" : ",", i);
+  }
+  log(Level::kInfo, "pipeline running",
+      {{"pipeline", options_.name},
+       {"state", name_of(PipelineState::kRunning)},
+       {"shards", fmt::format("{} of {}", owned.empty() ? "none" : owned, shards_.size())},
+       {"partitions", fmt::format("{} of {}", partition_count_.load(), by_slot_.size())}});
+}
+
+Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& added, bool taking_up) {
   std::vector<TopicPartition> at;
   at.reserve(added.size());
   for (const auto& message : added) at.push_back(message.at);
@@ -281,7 +518,7 @@ Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& adde
     const auto stored = stored_.find(message.at);
     StartDecision decision =
         decide_start(stored == stored_.end() ? std::nullopt : std::optional(stored->second),
-                     group[i], options_.start_at, at_start && first_start_);
+                     group[i], options_.start_at, first_start_ && find(message.at)->from_start);
     ++reasons[decision.reason];
     if (decision.reason == StartReason::kGroupReset) {
       log(Level::kWarning, "starting at the consumer group's offset, which somebody else moved",
@@ -299,7 +536,7 @@ Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& adde
       by_time.push_back(message.at);
       by_time_starts.push_back(&message.start);
     }
-    if (at_start && pipeline_.until_caught_up_) {
+    if (taking_up && pipeline_.until_caught_up_) {
       DRAWBRIDGE_ASSIGN(const Watermarks marks, source_->watermarks(message.at, kTimeout));
       // An empty log has nothing to reach, wherever it starts.
       message.goal = marks.high == marks.low ? Offset{0} : marks.high;
@@ -319,40 +556,6 @@ Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& adde
   return {};
 }
 
-Result<void> Pipeline::Run::start_workers(std::vector<AddPartitionMessage> added) {
-  sink_ = sink_options();
-  for (std::uint32_t i = 0; i < shards_.size(); ++i) {
-    Shard& shard = shards_[i];
-    shard.keys = std::make_unique<ShardKeys>(pipeline_.deps_.keys, *shard.waker, options_.dataset);
-    DRAWBRIDGE_ASSIGN(Chain chain,
-                      Chain::build(options_.transforms, options_.require, *shard.keys));
-    std::unique_ptr<Transform> seal;
-    if (dead_letter_target_ != nullptr && options_.dead_letter->seal) {
-      DRAWBRIDGE_ASSIGN(seal, pipeline_.deps_.make_seal(*options_.dead_letter->seal, *shard.keys));
-    }
-    shard.worker = std::make_unique<ShardWorker>(
-        ShardDependencies{options_, i, cluster_id_, *source_, *target_, dead_letter_target_,
-                          pipeline_.deps_.store, pipeline_.deps_.clock, *shard.waker, *this,
-                          std::move(chain), std::move(seal), ledger(), transaction(i)},
-        sink_);
-  }
-  for (AddPartitionMessage& message : added) {
-    const std::uint32_t shard = find(message.at)->shard;
-    shards_[shard].worker->post(std::move(message));
-  }
-  // A shard without partitions has nothing to catch up with.
-  std::vector<bool> busy(shards_.size());
-  for (const auto& [name, topic] : topics_) {
-    for (const KnownPartition& partition : topic.partitions) busy[partition.shard] = true;
-  }
-  for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i].caught_up = !busy[i];
-  for (Shard& shard : shards_) {
-    shard.thread = std::thread([worker = shard.worker.get()] { worker->run(); });
-  }
-  running_ = true;
-  return {};
-}
-
 SinkOptions Pipeline::Run::sink_options() const {
   SinkOptions options;
   options.smallest_limit = target_topics_->smallest_limit();
@@ -369,7 +572,9 @@ void Pipeline::Run::update_sinks() {
   const SinkOptions wanted = sink_options();
   if (wanted == sink_) return;
   sink_ = wanted;
-  for (Shard& shard : shards_) shard.worker->post(SinkMessage{sink_});
+  for (Shard& shard : shards_) {
+    if (shard.worker) shard.worker->post(SinkMessage{sink_});
+  }
 }
 
 // One topic's, so that no stop waits for many. Returns how long it is to the next one's turn.
@@ -388,7 +593,7 @@ Duration Pipeline::Run::reread_limits() {
 void Pipeline::Run::suspect(const std::string& topic, const std::string& why) {
   for (KnownPartition& partition : topics_[topic].partitions) {
     partition.high.reset();
-    shards_[partition.shard].worker->post(SuspectMessage{partition.slot, why});
+    tell(partition, SuspectMessage{partition.slot, why});
   }
 }
 
@@ -416,7 +621,8 @@ void Pipeline::Run::take_source_events(Duration timeout) {
       case SourceEvent::Kind::kCommitted: {
         std::map<std::uint32_t, GroupCommittedMessage> by_shard;
         for (const auto& [at, offset] : event.offsets) {
-          if (const KnownPartition* partition = find(at)) {
+          const KnownPartition* partition = find(at);
+          if (partition != nullptr && partition->running) {
             by_shard[partition->shard].offsets.emplace_back(partition->slot, offset);
           }
         }
@@ -428,9 +634,8 @@ void Pipeline::Run::take_source_events(Duration timeout) {
       }
       case SourceEvent::Kind::kStray:
         if (event.slot < by_slot_.size()) {
-          const KnownPartition* partition = find(by_slot_[event.slot]);
-          shards_[partition->shard].worker->post(
-              ReassignMessage{event.slot, "a record came outside of its feed"});
+          tell(*find(by_slot_[event.slot]),
+               ReassignMessage{event.slot, "a record came outside of its feed"});
         }
         break;
       case SourceEvent::Kind::kError:
@@ -446,10 +651,15 @@ void Pipeline::Run::take_source_events(Duration timeout) {
 }
 
 void Pipeline::Run::check_group() {
-  const auto group = source_->committed(by_slot_, kTimeout);
+  std::vector<TopicPartition> running;
+  for (const TopicPartition& at : by_slot_) {
+    if (find(at)->running) running.push_back(at);
+  }
+  const auto group = source_->committed(running, kTimeout);
   if (!group) return;  // transport trouble shows elsewhere
-  for (SlotId slot = 0; slot < by_slot_.size(); ++slot) {
-    shards_[find(by_slot_[slot])->shard].worker->post(GroupSeenMessage{slot, (*group)[slot]});
+  for (std::size_t i = 0; i < running.size(); ++i) {
+    const KnownPartition& partition = *find(running[i]);
+    tell(partition, GroupSeenMessage{partition.slot, (*group)[i]});
   }
 }
 
@@ -482,6 +692,7 @@ Result<void> Pipeline::Run::look_after() {
   while (!pipeline_.stop_ && !failure()) {
     pipeline_.beat();
     take_source_events(kPollInterval);
+    take_group_events();
     const Instant now = clock.now();
     pipeline_.deps_.keys.expire(now);
     if (now >= refresh_at) {
@@ -509,56 +720,31 @@ Result<void> Pipeline::Run::look_after() {
     }
     bool waiting = false;
     for (const Shard& shard : shards_) {
+      if (!shard.worker) continue;
       const ShardStats& stats = shard.worker->stats();
       waiting = waiting || stats.waiting_for_keys || stats.store_failing;
     }
-    pipeline_.set_state(waiting ? PipelineState::kPaused : PipelineState::kRunning);
-    if (pipeline_.until_caught_up_) {
+    pipeline_.set_state(!working_ ? PipelineState::kUnassigned
+                        : waiting ? PipelineState::kPaused
+                                  : PipelineState::kRunning);
+    if (pipeline_.until_caught_up_ && working_) {
       const std::lock_guard lock(mutex_);
       if (std::ranges::all_of(shards_, [](const Shard& shard) { return shard.caught_up; })) break;
     }
   }
-  drain();
+  put_down(options_.drain_timeout);
   if (auto error = failure()) return fail(std::move(*error));
   return {};
 }
 
-void Pipeline::Run::drain() {
-  if (!std::exchange(running_, false)) return;
-  const Clock& clock = pipeline_.deps_.clock;
-  for (Shard& shard : shards_) shard.worker->post(StopMessage{options_.drain_timeout});
-  const auto all_stopped = [&] {
-    const std::lock_guard lock(mutex_);
-    return std::ranges::all_of(shards_, [](const Shard& shard) { return shard.stopped; });
-  };
-  while (!all_stopped()) {
-    pipeline_.beat();
-    take_source_events(kPollInterval);
-  }
-  for (Shard& shard : shards_) shard.thread.join();
-  std::uint64_t unanswered = 0;
-  for (const Shard& shard : shards_) unanswered += shard.worker->core().unanswered();
-  if (unanswered > 0) {
-    log(Level::kWarning, "stopped before the target had answered; the next start sends these again",
-        {{"pipeline", options_.name}, {"records", unanswered}});
-  }
-  const Instant until = clock.now() + kGroupCommitTimeout;
-  while (source_->commits_pending() > 0 && clock.now() < until) take_source_events(kPollInterval);
-  report_progress(clock.now());
-}
-
 void Pipeline::Run::add_stats(PipelineStatus& status) const {
   status.partitions += partition_count_;
+  const std::lock_guard lock(mutex_);
+  static_cast<PipelineTotals&>(status) += past_;
   for (const Shard& shard : shards_) {
     if (!shard.worker) continue;
     const ShardStats& stats = shard.worker->stats();
-    status.consumed += stats.consumed;
-    status.delivered += stats.delivered;
-    status.delivered_bytes += stats.delivered_bytes;
-    status.dropped += stats.dropped;
-    status.failed_records += stats.failed;
-    status.dead_letters += stats.dead_letters;
-    status.adapted += stats.adapted;
+    static_cast<PipelineTotals&>(status) += totals_of(stats);
     status.in_flight += stats.in_flight;
     status.in_flight_bytes += stats.in_flight_bytes;
     status.lag += stats.lag;

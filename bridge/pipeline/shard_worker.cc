@@ -72,10 +72,11 @@ bool ShardWorker::finished() const { return core_.finished(); }
 void ShardWorker::run() {
   while (!finished()) {
     const Instant next = step();
-    if (finished()) return;
+    if (finished()) break;
     const Instant now = deps_.clock.now();
     if (next > now) deps_.waker.wait(next - now);
   }
+  drop_sinks();  // closing one takes a while: here, beside those of the other shards
 }
 
 Instant ShardWorker::step() {

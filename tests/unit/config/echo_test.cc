@@ -75,6 +75,8 @@ pipelines:
     on-error: stop
     delivery: at-least-once
     commit-interval: 100ms
+    share: true
+    session-timeout: 10s
     shards: 4
     max-in-flight:
       bytes: 8MiB

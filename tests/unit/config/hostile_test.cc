@@ -67,14 +67,15 @@ TEST(Hostile, UnknownKeys) {
         "`fetch.min.bytes`?"}},
       {pipeline(kFrom + ", " + kTo + ", zzzzz: 2"),
        {"4:58: unknown key `zzzzz` in `pipelines.p`; there are from, dataset, require, transforms, "
-        "to, on-error, delivery, commit-interval, shards, max-in-flight, checkpoint, refresh, "
-        "drain-timeout"}},
+        "to, on-error, delivery, commit-interval, share, session-timeout, shards, max-in-flight, "
+        "checkpoint, refresh, drain-timeout"}},
       {pipeline("from: {cluster: a, topics: [x], zzzzz: 1}, " + kTo),
        {"4:39: unknown key `zzzzz` in `pipelines.p.from`; there are cluster, topics, exclude, "
         "start, group, on-gap and the client library's properties"}},
       {pipeline(kFrom + ", " + kTo + ", \"a\\e[2Jb\": 2"),
        {"4:58: unknown key `a\\u{1b}[2Jb` in `pipelines.p`; there are from, dataset, require, "
-        "transforms, to, on-error, delivery, commit-interval, shards, max-in-flight, checkpoint, "
+        "transforms, to, on-error, delivery, commit-interval, share, session-timeout, shards, "
+        "max-in-flight, checkpoint, "
         "refresh, "
         "drain-timeout"}},
       {pipeline(kFrom + ", " + kTo + ", transforms: [{encrpyt: {domain: k}}]"),

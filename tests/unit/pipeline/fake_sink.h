@@ -43,6 +43,8 @@ class FakeTarget final : public Target {
     return cluster_.config(topic);
   }
   Result<void> create_topic(const NewTopic& topic, Duration) override {
+    const std::lock_guard lock(cluster_.world().mutex);
+    if (cluster_.info(topic.name)) return fail(ErrorCode::kExists, "it exists");
     cluster_.create(topic.name, topic.partitions, topic.config);
     return {};
   }
@@ -140,6 +142,7 @@ class FakeSink final : public Sink {
     const std::lock_guard lock(world_.mutex);
     world_.call();
     advance();
+    if (end_at_ != Instant::max()) waker_.wake();  // whoever sleeps has to ask again
     noticed_ = false;
     for (auto& [at, queue] : queues_) {
       while (!queue.reports.empty() && queue.reports.front().at <= now()) {
@@ -494,6 +497,9 @@ class FakeSink final : public Sink {
           if (world_.random.chance(0.5) && write_ledger()) coordinator().commit(id(), epoch_);
           phase_ = Phase::kDecided;
           break_down("injected: fatal in a commit");
+        } else if (!leased()) {
+          why_aborted_ = Error{ErrorCode::kFenced, "injected: illegal generation"};
+          go(Phase::kAborting);
         } else if (world_.random.chance(weather.commit_fails)) {
           if (world_.random.chance(0.5)) static_cast<void>(write_ledger());
           why_aborted_ = Error{ErrorCode::kUnavailable, "injected: the commit must be aborted"};
@@ -532,7 +538,16 @@ class FakeSink final : public Sink {
     }
   }
 
+  [[nodiscard]] bool leased() const {
+    const auto& lease = options.transaction->lease;
+    return !lease || lease->confirm({}).has_value();
+  }
+
   void open() {
+    if (!leased()) {
+      break_down("injected: the lease is over", ErrorCode::kFenced);
+      return;
+    }
     if (world_.random.chance(world_.weather.open_breaks)) {
       break_down("injected: fatal in taking over");
       return;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/unit/pipeline/fake_cluster.h"
+#include "tests/unit/pipeline/fake_group.h"
 
 namespace drawbridge::fakes {
 
@@ -34,8 +35,12 @@ struct FakeMessage {
 
 class FakeSource final : public Source {
  public:
-  FakeSource(FakeCluster& cluster, std::vector<Waker*> wakers)
-      : cluster_(cluster), world_(cluster.world()), wakers_(std::move(wakers)) {
+  FakeSource(FakeCluster& cluster, std::vector<Waker*> wakers,
+             std::unique_ptr<FakeGroup> member = nullptr)
+      : cluster_(cluster),
+        world_(cluster.world()),
+        wakers_(std::move(wakers)),
+        member_(std::move(member)) {
     const std::lock_guard lock(world_.mutex);
     for (std::uint32_t shard = 0; shard < wakers_.size(); ++shard) {
       feeds_.push_back(std::make_unique<FakeFeed>(*this, shard));
@@ -97,9 +102,14 @@ class FakeSource final : public Source {
     return cluster_.config(topic);
   }
 
+  Group* group() override { return member_.get(); }
   void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override {
     const std::lock_guard lock(world_.mutex);
     if (!world_.call()) return;
+    if (member_ && !member_->may_commit()) {
+      commits_.push_back({std::move(offsets), now(), false, false});
+      return;
+    }
     Commit commit{std::move(offsets), now() + world_.random.up_to(world_.weather.group_delay), true,
                   true};
     if (world_.random.chance(world_.weather.group_fails)) {
@@ -324,6 +334,7 @@ class FakeSource final : public Source {
   FakeCluster& cluster_;
   World& world_;
   const std::vector<Waker*> wakers_;  // null: nobody sleeps
+  const std::unique_ptr<FakeGroup> member_;
   std::size_t watcher_ = 0;
   std::map<std::uint32_t, Reader> readers_;
   std::vector<std::unique_ptr<FakeFeed>> feeds_;

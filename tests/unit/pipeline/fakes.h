@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/unit/pipeline/fake_cluster.h"
+#include "tests/unit/pipeline/fake_group.h"
 #include "tests/unit/pipeline/fake_keys.h"
 #include "tests/unit/pipeline/fake_sink.h"
 #include "tests/unit/pipeline/fake_source.h"
@@ -25,19 +26,26 @@ class FakeConnector final : public Connector {
     const auto found = clusters_.find(pipeline.source.name);
     if (found == clusters_.end()) return fail(ErrorCode::kUnavailable, "no such cluster");
     return std::make_unique<FakeSource>(
-        *found->second, std::vector<Waker*>(shard_wakers.begin(), shard_wakers.end()));
+        *found->second, std::vector<Waker*>(shard_wakers.begin(), shard_wakers.end()),
+        sharing != nullptr && pipeline.share && !pipeline.exactly_once
+            ? std::make_unique<FakeGroup>(*sharing)
+            : nullptr);
   }
   Result<std::unique_ptr<Target>> target(const ClusterOptions& cluster,
                                          const Properties& /*properties*/) override {
     const auto found = clusters_.find(cluster.name);
     if (found == clusters_.end()) return fail(ErrorCode::kUnavailable, "no such cluster");
-    return std::make_unique<FakeTarget>(*found->second);
+    return std::make_unique<FakeTarget>(*found->second, coordinator);
   }
   Result<std::unique_ptr<Group>> group(const ClusterOptions& /*cluster*/,
                                        const Properties& /*properties*/,
                                        const GroupOptions& /*options*/) override {
-    return fail(ErrorCode::kUnavailable, "no group here");
+    if (sharing == nullptr) return fail(ErrorCode::kUnavailable, "no group here");
+    return std::make_unique<FakeGroup>(*sharing);
   }
+
+  FakeGroupCoordinator* sharing = nullptr;  // who deals pipelines out; null: nobody shares
+  FakeCoordinator* coordinator = nullptr;   // the target's, for transactions
 
  private:
   std::map<std::string, FakeCluster*> clusters_;

@@ -231,5 +231,158 @@ TEST_F(PipelineTest, ATopicThatIsRecreatedWhileRunningIsAGap) {
   EXPECT_EQ(ids(there, "t-a", 0).size(), 100U);
 }
 
+// Two instances of one daemon, each with a state directory of its own.
+class SharingTest : public PipelineTest, public testing::WithParamInterface<bool> {
+ protected:
+  SharingTest() {
+    options.daemon = "bridge";
+    options.exactly_once = GetParam();
+    options.commit_interval = milliseconds(10);
+    connector.sharing = &group;
+    connector.coordinator = &coordinator;
+    coordinator.on_visible = [this](const auto& written) {
+      for (const auto& [at, record] : written) visible.emplace_back(at, record.id);
+    };
+    here.create("t-a", 6);
+  }
+  struct Instance {
+    explicit Instance(SharingTest& test)
+        : store(test.world),
+          pipeline(test.options,
+                   PipelineDependencies{test.connector, store, *test.domains, test.clock,
+                                        [](const std::string&, KeyService&) {
+                                          return Result<std::unique_ptr<Transform>>(nullptr);
+                                        }},
+                   false) {
+      pipeline.start();
+    }
+    FakeStore store;
+    Pipeline pipeline;
+  };
+  void produce_everywhere(int count) {
+    for (std::int32_t i = 0; i < 6; ++i) produce("t-a", i, count);
+  }
+  // What a reader sees, by partition.
+  std::vector<std::uint64_t> seen(std::int32_t partition) {
+    if (!GetParam()) return ids(there, "t-a", partition);
+    const std::lock_guard lock(world.mutex);
+    std::vector<std::uint64_t> out;
+    if (there.info("t-a")) {
+      for (const FakeRecord& record : coordinator.committed({"t-a", Partition{partition}})) {
+        out.push_back(record.id);
+      }
+    }
+    return out;
+  }
+  bool all_copied() {
+    for (std::int32_t i = 0; i < 6; ++i) {
+      if (seen(i).size() < ids(here, "t-a", i).size()) return false;
+    }
+    return true;
+  }
+  void expect_each_once() {
+    for (std::int32_t i = 0; i < 6; ++i) EXPECT_EQ(seen(i), ids(here, "t-a", i)) << i;
+  }
+
+  FakeGroupCoordinator group{GetParam() ? there : here};
+  FakeCoordinator coordinator{there};
+  std::vector<std::pair<TopicPartition, std::uint64_t>> visible;
+};
+INSTANTIATE_TEST_SUITE_P(Both, SharingTest, testing::Values(false, true),
+                         [](const auto& of) { return of.param ? "ExactlyOnce" : "AtLeastOnce"; });
+
+TEST_P(SharingTest, InstancesWorkOnPartsAndHandThemOver) {
+  produce_everywhere(100);
+  Instance first(*this);
+  wait_for([&] { return first.pipeline.status().partitions == 6; });
+  produce_everywhere(50);
+  {
+    Instance second(*this);
+    wait_for([&] {
+      const std::size_t mine = first.pipeline.status().partitions;
+      const std::size_t others = second.pipeline.status().partitions;
+      return mine > 0 && others > 0 && mine + others == 6;
+    });
+    produce_everywhere(50);
+    wait_for([&] { return all_copied(); });
+    EXPECT_GT(second.pipeline.status().delivered, 0U);
+    EXPECT_GE(first.pipeline.status().delivered, 600U);
+    second.pipeline.stop();
+    second.pipeline.join();
+  }
+  produce_everywhere(50);
+  wait_for([&] { return first.pipeline.status().partitions == 6 && all_copied(); });
+  expect_each_once();
+}
+
+TEST_P(SharingTest, AThirdHasNothingToDoUntilOneGoes) {
+  options.shards = 2;
+  here.remove("t-a");
+  here.create("t-a", 2);
+  Instance first(*this);
+  Instance second(*this);
+  auto third = std::make_unique<Instance>(*this);
+  const auto idle = [&] {
+    return first.pipeline.status().partitions + second.pipeline.status().partitions +
+               third->pipeline.status().partitions ==
+           2;
+  };
+  wait_for([&] { return group.size() == 3 && idle(); });
+  first.pipeline.stop();
+  first.pipeline.join();
+  wait_for([&] {
+    return second.pipeline.status().partitions == 1 && third->pipeline.status().partitions == 1;
+  });
+}
+
+// The group takes an instance for dead, gives its part away, and only then it wakes up.
+TEST_P(SharingTest, WhoWasTakenForDeadNeitherWritesNorStealsBack) {
+  produce_everywhere(100);
+  Instance first(*this);
+  wait_for([&] { return all_copied() && first.pipeline.status().partitions == 6; });
+  const FakeGroupCoordinator::MemberId sleeper = group.newest();
+  {
+    const std::lock_guard lock(world.mutex);
+    group.frozen = sleeper;
+    group.expire(sleeper);
+  }
+  Instance second(*this);
+  wait_for([&] { return second.pipeline.status().partitions == 6; });
+  produce_everywhere(100);
+  wait_for([&] { return all_copied(); });
+  {
+    const std::lock_guard lock(world.mutex);
+    group.frozen.reset();
+  }
+  wait_for([&] {
+    return first.pipeline.status().partitions + second.pipeline.status().partitions == 6 &&
+           first.pipeline.status().partitions > 0 && second.pipeline.status().partitions > 0;
+  });
+  produce_everywhere(100);
+  wait_for([&] { return all_copied(); });
+  if (GetParam()) expect_each_once();  // at least once: what both sent is doubled
+}
+
+TEST_P(SharingTest, StartAtLatestCountsForThePipelineNotForTheInstance) {
+  options.start_at = StartAt::kLatest;
+  produce_everywhere(10);
+  Instance first(*this);
+  wait_for([&] { return first.pipeline.status().partitions == 6; });
+  produce_everywhere(10);
+  wait_for([&] { return seen(5).size() == 10 && seen(0).size() == 10; });
+  Instance second(*this);
+  wait_for([&] { return second.pipeline.status().partitions > 0; });
+  // A partition that appears later is read from its beginning, whoever gets it.
+  here.grow("t-a", 12);
+  for (std::int32_t i = 6; i < 12; ++i) produce("t-a", i, 10);
+  wait_for([&] {
+    for (std::int32_t i = 6; i < 12; ++i) {
+      if (!there.log({"t-a", Partition{i}}) || seen(i).size() < 10) return false;
+    }
+    return true;
+  });
+  EXPECT_EQ(seen(0).size(), 10U);
+}
+
 }  // namespace
 }  // namespace drawbridge::fakes
