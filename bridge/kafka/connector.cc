@@ -2,6 +2,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "bridge/kafka/group.h"
 #include "bridge/kafka/source.h"
 #include "bridge/kafka/target.h"
 
@@ -18,10 +19,10 @@ class KafkaConnector final : public Connector {
                                          const Properties& properties) override {
     return KafkaTarget::make(cluster, properties);
   }
-  Result<std::unique_ptr<Group>> group(const ClusterOptions& /*cluster*/,
-                                       const Properties& /*properties*/,
-                                       const GroupOptions& /*options*/) override {
-    return fail(ErrorCode::kInternal, "instances do not share pipelines yet");
+  Result<std::unique_ptr<Group>> group(const ClusterOptions& cluster, const Properties& properties,
+                                       const GroupOptions& options) override {
+    DRAWBRIDGE_ASSIGN(auto group, KafkaGroup::make(cluster, properties, options));
+    return std::unique_ptr<Group>(std::move(group));
   }
 };
 

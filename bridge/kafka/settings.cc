@@ -1,6 +1,10 @@
 #include "bridge/kafka/settings.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -73,6 +77,15 @@ std::int64_t batch_limit(std::int64_t bytes) {
   return std::max<std::int64_t>(std::min<std::int64_t>(bytes, 1'000'000) - kBatchSlack, 1);
 }
 
+constexpr std::int64_t kLeastPollIntervalMs = 60'000;
+
+std::string instance_name(const GroupOptions& options) {
+  if (!options.instance.empty()) return options.instance;
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  return host.data();
+}
+
 }  // namespace
 
 ConsumerSettings consumer_settings(const PipelineOptions& pipeline, std::size_t shards) {
@@ -96,6 +109,41 @@ ConsumerSettings consumer_settings(const PipelineOptions& pipeline, std::size_t 
   config.owned.insert_or_assign("group.id", pipeline.group);
   config.events = RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH;
   return settings;
+}
+
+ClientConfig group_settings(const ClusterOptions& cluster, const Properties& properties,
+                            const GroupOptions& options) {
+  ClientConfig config;
+  config.role = Role::kConsumer;
+  config.name = fmt::format("member {}", cluster.name);
+  config.user = merged(cluster, properties);
+  config.defaults = common_defaults();
+  const auto said = config.user.find("session.timeout.ms");
+  const std::int64_t session_ms =
+      said != config.user.end()
+          ? std::strtoll(said->second.c_str(), nullptr, 10)
+          : std::chrono::ceil<std::chrono::milliseconds>(options.session_timeout).count();
+  for (const auto& [name, value] : Properties{
+           // What tools show beside the member: its id begins with this.
+           {"client.id", "drawbridge-" + instance_name(options)},
+           {"session.timeout.ms", std::to_string(session_ms)},
+           // What members hear from the group they hear in answers to these.
+           {"heartbeat.interval.ms", "500"},
+           // The library demands at least the session's.
+           {"max.poll.interval.ms", std::to_string(std::max(kLeastPollIntervalMs, session_ms))},
+           // The leader deals anew when it sees a topic grow; the pipeline looks more often.
+           {"topic.metadata.refresh.interval.ms", "10000"},
+       })
+    config.defaults.insert_or_assign(name, value);
+  config.owned = consumer_owned();
+  // A lease's offset is to be read while a predecessor's transaction is open, too.
+  config.owned.insert_or_assign("isolation.level", "read_uncommitted");
+  config.owned.insert_or_assign("group.id", options.name);
+  config.owned.insert_or_assign("partition.assignment.strategy", "roundrobin");
+  if (!options.instance.empty())
+    config.owned.insert_or_assign("group.instance.id", options.instance);
+  config.events = RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR;
+  return config;
 }
 
 ClientConfig reader_settings(const ClusterOptions& cluster) {

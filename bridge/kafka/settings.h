@@ -14,6 +14,9 @@ struct ConsumerSettings {
 };
 
 ConsumerSettings consumer_settings(const PipelineOptions& pipeline, std::size_t shards);
+// A member of a group, which fetches nothing.
+ClientConfig group_settings(const ClusterOptions& cluster, const Properties& properties,
+                            const GroupOptions& options);
 // A consumer that belongs to nobody, for looking at a cluster.
 ClientConfig reader_settings(const ClusterOptions& cluster);
 ClientConfig producer_settings(const ClusterOptions& cluster, const Properties& properties,
