@@ -37,6 +37,12 @@ Result<std::unique_ptr<Source>> KafkaSource::make(const PipelineOptions& pipelin
     source->feeds_.push_back(std::make_unique<KafkaFeed>(
         rk, *waker, settings.queue_bytes, settings.queue_records, source->kick_->add()));
   source->kick_->start();
+  if (pipeline.share && !pipeline.exactly_once && !shard_wakers.empty()) {
+    DRAWBRIDGE_ASSIGN(source->group_, KafkaGroup::make(pipeline.source, pipeline.source_properties,
+                                                       {pipeline.group, pipeline.instance,
+                                                        pipeline.session_timeout}));
+    source->member_commits_.reset(rd_kafka_queue_new(source->group_->client().handle()));
+  }
   return source;
 }
 
@@ -131,8 +137,10 @@ void KafkaSource::commit(std::vector<std::pair<TopicPartition, Offset>> offsets)
   for (const auto& [at, offset] : offsets)
     rd_kafka_topic_partition_list_add(list.get(), at.topic.c_str(), at.partition.value)->offset =
         offset.value;
-  const auto error =
-      rd_kafka_commit_queue(client_->handle(), list.get(), events_.get(), nullptr, nullptr);
+  const auto error = group_ ? rd_kafka_commit_queue(group_->client().handle(), list.get(),
+                                                    member_commits_.get(), nullptr, nullptr)
+                            : rd_kafka_commit_queue(client_->handle(), list.get(), events_.get(),
+                                                    nullptr, nullptr);
   ++commits_pending_;
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   SourceEvent event;
@@ -154,11 +162,10 @@ void KafkaSource::poll(std::vector<SourceEvent>& out, Duration timeout) {
     }
   }
   forward_again();
-  Duration wait = timeout;
-  while (EventPtr event{rd_kafka_queue_poll(events_.get(), to_millis(wait))}) {
-    take_event(*event, out);
-    wait = Duration::zero();
-  }
+  // What the caller waits for, mostly, is a commit's answer.
+  const bool by_member = group_ && commits_pending_ > 0;
+  if (by_member) take_events(*member_commits_, timeout, out);
+  take_events(*events_, by_member ? Duration::zero() : timeout, out);
   rd_kafka_poll(client_->handle(), 0);  // runs on_error()
   for (auto& error : client_->take_errors()) {
     SourceEvent event;
@@ -263,6 +270,15 @@ void KafkaSource::forward_again() {
   for (const auto& [slot, assigned] : assigned_)
     if (assigned.queue)
       rd_kafka_queue_forward(assigned.queue.get(), feeds_[assigned.shard]->queue());
+}
+
+// Waits for the first one only.
+void KafkaSource::take_events(rd_kafka_queue_t& queue, Duration wait,
+                              std::vector<SourceEvent>& out) {
+  while (const EventPtr event{rd_kafka_queue_poll(&queue, to_millis(wait))}) {
+    take_event(*event, out);
+    wait = Duration::zero();
+  }
 }
 
 void KafkaSource::take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& out) {

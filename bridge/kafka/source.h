@@ -1,4 +1,6 @@
-// Source on librdkafka: one consumer with manual assignment, which never joins its group.
+// Source on librdkafka: one consumer with manual assignment, which never joins its group. Where
+// instances share the source's partitions a KafkaGroup beside it does, and commits go through that
+// member, so that the group refuses those of a former owner.
 //
 // Each assigned partition's queue is forwarded to its shard's feed. What the library does to a
 // forward: it is lost on unassign, and an assigned partition without one keeps its records to
@@ -19,13 +21,15 @@
 #include "bridge/kafka/client.h"
 #include "bridge/kafka/feed.h"
 #include "bridge/kafka/fetch_kick.h"
+#include "bridge/kafka/group.h"
 #include "bridge/pipeline/ports.h"
 
 namespace drawbridge::kafka {
 
 class KafkaSource final : public Source, private ClientListener {
  public:
-  // Errors: those of Client::make. Batches filled by its feeds must be cleared before it ends.
+  // Joins nothing where there is no waker: it feeds nobody. Errors: those of Client::make. Batches
+  // filled by its feeds must be cleared before it ends.
   static Result<std::unique_ptr<Source>> make(const PipelineOptions& pipeline,
                                               std::span<Waker* const> shard_wakers);
   ~KafkaSource() override;
@@ -38,6 +42,7 @@ class KafkaSource final : public Source, private ClientListener {
   Result<std::vector<std::optional<Offset>>> committed(std::span<const TopicPartition> at,
                                                        Duration timeout) override;
   Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) override;
+  Group* group() override { return group_.get(); }
   void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override;
   [[nodiscard]] std::size_t commits_pending() const override { return commits_pending_; }
   void poll(std::vector<SourceEvent>& out, Duration timeout) override;
@@ -59,6 +64,7 @@ class KafkaSource final : public Source, private ClientListener {
   Result<void> unassign_now(const TopicPartition& at);
   QueuePtr forward(const TopicPartition& at, KafkaFeed& feed);
   void forward_again();
+  void take_events(rd_kafka_queue_t& queue, Duration wait, std::vector<SourceEvent>& out);
   void take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& out);
   std::optional<Error> group_error();
   std::optional<std::uint32_t> slot_of(const char* topic, std::int32_t partition);
@@ -68,6 +74,8 @@ class KafkaSource final : public Source, private ClientListener {
 
   // Members are destroyed in reverse: the kick's thread uses what is above it and is used by the
   // feeds; what holds the library's objects goes before the client.
+  std::unique_ptr<KafkaGroup> group_;
+  QueuePtr member_commits_;  // results of commits through the member
   std::unique_ptr<Client> client_;
   std::atomic<std::size_t> commits_pending_{0};
   std::mutex mutex_;

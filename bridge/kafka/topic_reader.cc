@@ -30,6 +30,7 @@ Result<std::unique_ptr<TopicReader>> TopicReader::open(const ClusterOptions& clu
   options.name = "reader";
   options.group = "drawbridge-reader";  // demanded by the client library, never used
   options.source = cluster;
+  options.share = false;
   const std::array<Waker*, 1> wakers{&reader->waker_};
   DRAWBRIDGE_ASSIGN(reader->source_, make_connector()->source(options, wakers));
 

@@ -97,6 +97,7 @@ class ClusterTest : public testing::Test {
     options.group =
         fmt::format("group-{}", std::chrono::system_clock::now().time_since_epoch().count());
     options.source = cluster();
+    options.share = false;
     options.source_properties = std::move(properties);
     return must(connector_->source(options, wakers));
   }
