@@ -203,6 +203,8 @@ Client::~Client() {
         {{"client", state_->name}});
 }
 
+void Client::forget_listener() { state_->listener = nullptr; }
+
 const std::string& Client::name() const { return state_->name; }
 
 double Client::number(const char* property) const {

@@ -51,6 +51,9 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   [[nodiscard]] rd_kafka_t* handle() const { return rk_; }
+  // Where the client may outlive its listener. Waits for nothing: not while a call is under way
+  // that calls it back.
+  void forget_listener();
   [[nodiscard]] const std::string& name() const;
   // A numeric property as it is in force. REQUIRES: the library has it.
   [[nodiscard]] double number(const char* property) const;

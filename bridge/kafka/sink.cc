@@ -99,7 +99,7 @@ Result<std::unique_ptr<Sink>> KafkaSink::make(const ClusterOptions& cluster,
   if (options.transaction) {
     ClusterOptions of_ledger = cluster;
     for (const auto& [name, value] : properties) of_ledger.properties[name] = value;
-    sink->transactor_ = std::make_unique<Transactor>(*sink->client_, std::move(of_ledger),
+    sink->transactor_ = std::make_unique<Transactor>(sink->client_, std::move(of_ledger),
                                                      *options.transaction, waker);
   }
   return sink;
@@ -122,6 +122,7 @@ KafkaSink::~KafkaSink() {
     log(Level::kWarning, "waiting for the producer to let go of records",
         {{"client", client_->name()}, {"records", rd_kafka_outq_len(rk)}});
   }
+  client_->forget_listener();
 }
 
 std::size_t KafkaSink::Parcel::bytes() const {
@@ -222,6 +223,9 @@ Result<bool> KafkaSink::hand_over(Lane& lane, Parcel& parcel) {
     fatal_ = fatal;
     return fail(std::move(*fatal));
   }
+  // The transaction has failed meanwhile, and can only be aborted.
+  if (transactor_ && error == RD_KAFKA_RESP_ERR__STATE)
+    return fail(ErrorCode::kCancelled, "the transaction has failed");
   return fail(make_error(
       error,
       fmt::format("{} [{}]", rd_kafka_topic_name(lane.topic->handle.get()), lane.partition)));
@@ -300,8 +304,10 @@ void KafkaSink::on_delivery(const rd_kafka_message_t& message) {
 }
 
 void KafkaSink::take_report(const Report& report) {
-  // A ledger record that is not delivered fails the commit.
-  if (report.cookie == kOfLedger) return;
+  if (report.cookie == kOfLedger) {  // one that is not delivered fails the commit
+    if (report.error == RD_KAFKA_RESP_ERR_NO_ERROR) transactor_->wrote_ledger(report.offset);
+    return;
+  }
   Delivery& delivery = out_->emplace_back();
   delivery.cookie = report.cookie;
   delivery.delivered = report.error == RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -330,6 +336,7 @@ void KafkaSink::cut() {
   held_ = true;
   for (auto& [name, topic] : topics_)
     for (Lane& lane : topic->lanes) lane.before_cut = lane.waiting.size();
+  transactor_->cut();
 }
 
 void KafkaSink::commit(std::vector<LedgerRecord> ledger) {

@@ -116,10 +116,10 @@ class KafkaSink final : public Sink, private ClientListener {
 
   const SinkOptions options_;
   Waker& waker_;
-  std::size_t record_limit_ = 0;   // bytes that the library takes for one record
-  std::size_t request_limit_ = 0;  // bytes that are handed over for one request
-  Duration request_window_{};      // and for how long
-  std::unique_ptr<Client> client_;
+  std::size_t record_limit_ = 0;    // bytes that the library takes for one record
+  std::size_t request_limit_ = 0;   // bytes that are handed over for one request
+  Duration request_window_{};       // and for how long
+  std::shared_ptr<Client> client_;  // the transactor's, too
   QueuePtr queue_;
   std::unordered_map<std::string, std::unique_ptr<Topic>> topics_;
   std::string_view last_name_;  // views a key of topics_

@@ -4,15 +4,19 @@
 //
 // Everything but the thread itself belongs to the sink's thread. While a call is under way the
 // library calls the client's listener from that thread, too.
+//
+// Where the shard is leased (TransactionOptions::lease), the thread confirms the lease before it
+// takes over, and hands an offset of the ledger's partition, with the lease's token, to each
+// transaction: at the cut, so that it goes on while the last records are answered, or else before
+// the commit. The group's coordinator refuses it where the lease is over, and nothing is committed.
+// That one call of the library does not come back before the brokers have answered, or for a
+// minute: so the thread may be left behind, with the client.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
+#include <memory>
 #include <optional>
-#include <string>
 #include <thread>
-#include <vector>
 
 #include "bridge/base/waker.h"
 #include "bridge/kafka/client.h"
@@ -23,8 +27,9 @@ namespace drawbridge::kafka {
 class Transactor {
  public:
   // Begins at once to fence the predecessor and to read the ledger; kReady when done. `cluster` is
-  // where the ledger is. `client` and `waker` outlive it.
-  Transactor(Client& client, ClusterOptions cluster, TransactionOptions options, Waker& waker);
+  // where the ledger is. `waker` outlives it.
+  Transactor(std::shared_ptr<Client> client, ClusterOptions cluster, TransactionOptions options,
+             Waker& waker);
   // Aborts what is open. Takes some seconds at most, where brokers do not answer.
   ~Transactor();
   Transactor(const Transactor&) = delete;
@@ -34,9 +39,13 @@ class Transactor {
   // Errors: the client cannot be used any more.
   Result<void> begin();
   [[nodiscard]] bool open() const { return open_; }
+  // The open transaction will get no more records.
+  void cut();
   // Both end the open transaction and are answered by an event.
   void commit();
   void abort();
+  // A record was written to the ledger, there. Any thread.
+  void wrote_ledger(std::int64_t offset);
 
   std::optional<TransactionEvent> take_event();
   // A call is under way, which will tell of whatever goes wrong.
@@ -45,32 +54,10 @@ class Transactor {
   [[nodiscard]] std::optional<Error> fatal();
 
  private:
-  enum class Job : std::uint8_t { kNone, kOpen, kCommit, kAbort };
+  class Work;
 
-  void run();
-  void take_over();
-  void end(Job job);
-  Result<void> read_ledger(std::vector<LedgerRecord>& out);
-  bool call(const char* what, rd_kafka_error_t* (*function)(rd_kafka_t*, int), bool& abortable,
-            Error& error);
-  void post(TransactionEvent event);
-  void fail_with(Error error);
-  [[nodiscard]] bool ending();
-  void give(Job job);
-
-  Client& client_;
-  const ClusterOptions cluster_;
-  const TransactionOptions options_;
-  Waker& waker_;
-  bool open_ = false;  // the sink's thread
-
-  std::mutex mutex_;
-  std::condition_variable wanted_;
-  Job job_ = Job::kOpen;                   // guarded by mutex_
-  bool busy_ = true;                       // guarded by mutex_
-  bool ending_ = false;                    // guarded by mutex_
-  std::optional<TransactionEvent> event_;  // guarded by mutex_
-  std::optional<Error> fatal_;             // guarded by mutex_
+  const std::shared_ptr<Work> work_;
+  bool open_ = false;
   std::thread thread_;
 };
 
