@@ -520,8 +520,10 @@ Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& adde
         decide_start(stored == stored_.end() ? std::nullopt : std::optional(stored->second),
                      group[i], options_.start_at, first_start_ && find(message.at)->from_start);
     ++reasons[decision.reason];
-    if (decision.reason == StartReason::kGroupReset) {
-      log(Level::kWarning, "starting at the consumer group's offset, which somebody else moved",
+    if (decision.reason == StartReason::kGroupReset && !options_.exactly_once) {
+      // Where instances share, this is how one learns how far another has come.
+      log(group_ != nullptr ? Level::kInfo : Level::kWarning,
+          "starting at the consumer group's offset, which somebody else moved",
           {{"pipeline", options_.name},
            {"topic", message.at.topic},
            {"partition", message.at.partition.value},
@@ -549,6 +551,7 @@ Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& adde
       by_time_starts[i]->position.next = offsets[i];
     }
   }
+  if (options_.exactly_once) return {};  // the ledger decides, where it has anything to say
   for (const auto& [reason, count] : reasons) {
     log(Level::kInfo, "partitions start",
         {{"pipeline", options_.name}, {"from", describe(reason)}, {"partitions", count}});

@@ -389,6 +389,8 @@ void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
     }
   }
   core_.sink_ready();
+  log(Level::kInfo, deps_.ledger->begun() ? "shard resumes at its ledger" : "shard begins a ledger",
+      {{"pipeline", deps_.options.name}, {"shard", deps_.shard}});
   if (!deps_.ledger->begun()) core_.want_commit();
   for (ShardMessage& message : std::exchange(before_ledger_, {})) handle(message, now);
 }

@@ -17,9 +17,9 @@ def exactly_once(topic, **settings):
 
 
 def two_daemons(source, target, bridge, unique, rate):
-    """Two that are configured alike, not started, and a topic that is being written to."""
+    """Two that do not know of each other, not started, and a topic that is being written to."""
     topic = source.create_topic(unique(), PARTITIONS)
-    config = configuration(source, target, {unique("p"): exactly_once(topic)})
+    config = configuration(source, target, {unique("p"): exactly_once(topic, share=False)})
     writer = Writer(source, topic, rate)
     writer.start()
     return topic, writer, bridge(config), bridge(config)

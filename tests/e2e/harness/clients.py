@@ -154,6 +154,12 @@ class Clients:
         """Offsets in use, markers included: cheap, for waiting."""
         return sum(end - first for first, end in self.ends(topic).values())
 
+    def members(self, group):
+        """[{(topic, partition)}]: what each member of a group has, as any tool shows it."""
+        described = self.admin.describe_consumer_groups([group])[group].result()
+        return [{(p.topic, p.partition) for p in member.assignment.topic_partitions}
+                for member in described.members]
+
     def committed(self, group, topic):
         """{partition: offset committed by the group, None where there is none}"""
         consumer = confluent_kafka.Consumer(self.client(**{"group.id": group}))

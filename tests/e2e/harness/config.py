@@ -24,13 +24,16 @@ def pipeline(topics, to="{topic}", create=True, **settings):
     return result | {name.replace("_", "-"): value for name, value in settings.items()}
 
 
-def configuration(source, target, pipelines, key_domains=(), name="tests"):
+def configuration(source, target, pipelines, key_domains=(), name="tests", instance="only"):
     """Clusters `src` and `dst`, key domains from keyrings, state beside the configuration.
 
     source, target: brokers, or dictionaries as they shall stand under clusters.
+    instance: static membership, so that a start after kill -9 need not wait until the group takes
+    the killed one for dead. None: dynamic, for daemons that share pipelines.
     """
     result = {
-        "daemon": {"name": name, "state-directory": "state", "log": {"format": "json"}},
+        "daemon": {"name": name, "state-directory": "state", "log": {"format": "json"},
+                   **({"instance": instance} if instance else {})},
         "clusters": {
             "src": source if isinstance(source, dict) else cluster(source),
             "dst": target if isinstance(target, dict) else cluster(target),
