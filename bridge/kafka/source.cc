@@ -1,6 +1,7 @@
 #include "bridge/kafka/source.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "bridge/base/log.h"
 #include "bridge/kafka/admin.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr Duration kForwardInterval = std::chrono::seconds(1);
 constexpr std::int32_t kNobody = -2;  // a leader that was never told
+constexpr std::string_view kMarkPrefix = "drawbridge ";
 
 Instant now() { return SystemClock().now(); }
 
@@ -29,6 +31,7 @@ Result<std::unique_ptr<Source>> KafkaSource::make(const PipelineOptions& pipelin
   std::unique_ptr<KafkaSource> source(new KafkaSource());
   const ConsumerSettings settings = consumer_settings(pipeline, shard_wakers.size());
   DRAWBRIDGE_ASSIGN(source->client_, Client::make(settings.config, source.get()));
+  source->group_name_ = pipeline.group;
   rd_kafka_t* rk = source->client_->handle();
   source->events_.reset(rd_kafka_queue_get_consumer(rk));
   source->kick_ =
@@ -118,11 +121,19 @@ Result<std::vector<std::optional<Offset>>> KafkaSource::committed(
       return fail(client_->explain(
           found == nullptr ? RD_KAFKA_RESP_ERR__FAIL : found->err,
           fmt::format("asking for the group's offset of {} [{}]", one.topic, one.partition.value)));
-    if (found->offset >= 0) {
-      offsets.emplace_back(Offset{found->offset});
-    } else {
+    if (found->offset < 0) {
       offsets.emplace_back(std::nullopt);
+      continue;
     }
+    const std::string_view mark(static_cast<const char*>(found->metadata), found->metadata_size);
+    if (mark.starts_with(kMarkPrefix) && !mark_.empty() && mark != mark_)
+      return fail(
+          ErrorCode::kForeign,
+          "the offset of {} [{}] in group {} was committed by another pipeline (\"{}\", and "
+          "this is \"{}\"): give each its own from.group; where it is this pipeline with a "
+          "new target, reset the group (drawbridge offsets reset)",
+          one.topic, one.partition.value, group_name_, mark, mark_);
+    offsets.emplace_back(Offset{found->offset});
   }
   return offsets;
 }
@@ -131,12 +142,20 @@ Result<TopicConfig> KafkaSource::topic_config(const std::string& topic, Duration
   return describe_config(*client_, topic, timeout);
 }
 
+void KafkaSource::mark_commits(const std::string& mark) {
+  mark_ = fmt::format("{}{}", kMarkPrefix, mark);
+}
+
 void KafkaSource::commit(std::vector<std::pair<TopicPartition, Offset>> offsets) {
   if (offsets.empty()) return;
   const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(offsets.size())));
-  for (const auto& [at, offset] : offsets)
-    rd_kafka_topic_partition_list_add(list.get(), at.topic.c_str(), at.partition.value)->offset =
-        offset.value;
+  for (const auto& [at, offset] : offsets) {
+    auto* one = rd_kafka_topic_partition_list_add(list.get(), at.topic.c_str(), at.partition.value);
+    one->offset = offset.value;
+    if (mark_.empty()) continue;
+    one->metadata = strdup(mark_.c_str());  // the list's end frees it
+    one->metadata_size = mark_.size();
+  }
   const auto error = group_ ? rd_kafka_commit_queue(group_->client().handle(), list.get(),
                                                     member_commits_.get(), nullptr, nullptr)
                             : rd_kafka_commit_queue(client_->handle(), list.get(), events_.get(),

@@ -43,6 +43,7 @@ class KafkaSource final : public Source, private ClientListener {
                                                        Duration timeout) override;
   Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) override;
   Group* group() override { return group_.get(); }
+  void mark_commits(const std::string& mark) override;
   void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override;
   [[nodiscard]] std::size_t commits_pending() const override { return commits_pending_; }
   void poll(std::vector<SourceEvent>& out, Duration timeout) override;
@@ -78,6 +79,8 @@ class KafkaSource final : public Source, private ClientListener {
   QueuePtr member_commits_;  // results of commits through the member
   std::unique_ptr<Client> client_;
   std::atomic<std::size_t> commits_pending_{0};
+  std::string group_name_;
+  std::string mark_;  // set before there is a second thread
   std::mutex mutex_;
   std::unordered_map<std::uint32_t, Assigned> assigned_;  // by slot
   std::set<std::string, std::less<>> names_;              // never shrinks: records view them

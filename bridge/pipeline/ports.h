@@ -185,6 +185,11 @@ class Source {
   // where they do not. Its owner is the source.
   virtual Group* group() { return nullptr; }
 
+  // Offsets are committed with this mark from now on, and committed() fails with kForeign where it
+  // finds another one: somebody else's progress in a group of this name is not ours. Any that have
+  // none are anybody's: an operator's reset.
+  virtual void mark_commits(const std::string& mark) = 0;
+
   // Starts commits to the group; the answer comes as kCommitted.
   virtual void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) = 0;
   // commit()s without their kCommitted yet.

@@ -144,3 +144,18 @@ def test_two_instances_of_one_static_name(shared):
     second = shared.start("a")
     second.wait_for("pipeline running")
     first.wait_for("two instances have the daemon.instance a")
+
+
+def test_another_daemon_in_the_same_group_is_told(source, target, bridge, unique):
+    """Both would get a part of the topic, and neither target would have all of it."""
+    topic, name = source.create_topic(unique(), PARTITIONS), unique("p")
+    source.produce(topic, ({"value": b"%d" % i, "partition": i % PARTITIONS} for i in range(100)))
+    one, other = (
+        bridge(configuration(source, target, {name: pipeline(topic, to=f"{daemon}-{topic}")},
+                             name=daemon, instance=None)) for daemon in ("one", "other"))
+    one.until_caught_up()
+    assert "was committed by another pipeline" in other.until_caught_up(expect=3).text
+    other.configure(configuration(source, target, {name: pipeline(
+        topic, to=f"other-{topic}", source={"group": unique("g")})}, name="other", instance=None))
+    other.until_caught_up()
+    assert sum(map(len, target.read(f"other-{topic}").values())) == 100

@@ -57,6 +57,7 @@ class FakeSource final : public Source {
     return std::vector<std::optional<Offset>>(at.size(), Offset{33});
   }
   Result<TopicConfig> topic_config(const std::string&, Duration) override { return TopicConfig{}; }
+  void mark_commits(const std::string& /*mark*/) override {}
   void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override {
     committed_ = std::move(offsets);
     journal_.emplace_back("group");

@@ -103,6 +103,7 @@ class FakeSource final : public Source {
   }
 
   Group* group() override { return member_.get(); }
+  void mark_commits(const std::string& /*mark*/) override {}
   void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override {
     const std::lock_guard lock(world_.mutex);
     if (!world_.call()) return;
