@@ -227,8 +227,9 @@ std::optional<GroupEvent> KafkaGroup::rebalance(rd_kafka_event_t& event) {
 
 std::optional<GroupEvent> KafkaGroup::refusal(rd_kafka_event_t& event) const {
   const auto error = rd_kafka_event_error(&event);
-  if (rd_kafka_event_error_is_fatal(&event) != 0) return std::nullopt;  // poll() tells
   switch (error) {
+    case RD_KAFKA_RESP_ERR__FATAL:  // poll() tells
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:  // its partitions are dealt out once it is there
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
       return std::nullopt;

@@ -5,6 +5,7 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include <array>
+#include <atomic>
 #include <thread>
 
 #include "tests/unit/kafka/cluster.h"
@@ -16,7 +17,41 @@ using Kind = TransactionEvent::Kind;
 
 constexpr std::int16_t kProduce = 0;
 constexpr std::int16_t kInitProducerId = 22;
+constexpr std::int16_t kAddOffsetsToTxn = 25;
 constexpr std::int16_t kEndTxn = 26;
+constexpr std::int16_t kTxnOffsetCommit = 28;
+
+constexpr auto kFine = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+// A lease as a group would give it, whose coordinator says what the test wants.
+class FakeLease final : public Lease {
+ public:
+  FakeLease() {
+    rd_kafka_consumer_group_metadata_t* metadata =
+        rd_kafka_consumer_group_metadata_new_with_genid("leases", 7, "member", nullptr);
+    void* bytes = nullptr;
+    std::size_t size = 0;
+    rd_kafka_consumer_group_metadata_write(metadata, &bytes, &size);
+    const auto* begin = static_cast<const std::uint8_t*>(bytes);
+    token_.assign(begin, begin + size);
+    std::free(bytes);
+    rd_kafka_consumer_group_metadata_destroy(metadata);
+  }
+  Result<void> confirm(Duration /*timeout*/) override {
+    ++asked;
+    if (silent-- > 0) return fail(ErrorCode::kUnavailable, "nobody answers");
+    if (over) return fail(ErrorCode::kFenced, "the generation is another one");
+    return {};
+  }
+  [[nodiscard]] ByteView token() const override { return token_; }
+
+  std::atomic<int> silent{0};
+  std::atomic<bool> over{false};
+  std::atomic<int> asked{0};
+
+ private:
+  Bytes token_;
+};
 
 class TransactionTest : public testing::Test {
  protected:
@@ -86,11 +121,25 @@ class TransactionTest : public testing::Test {
     }
     return sink_->fatal();
   }
+  void lease() {
+    lease_ = std::make_shared<FakeLease>();
+    options_.transaction->lease = lease_;
+  }
+  // A record, and the commit's answer.
+  TransactionEvent transact() {
+    deliveries_.clear();
+    send(1);
+    wait_deliveries(1);
+    sink_->cut();
+    sink_->commit(statement());
+    return event();
+  }
   static std::vector<LedgerRecord> statement() { return {{Bytes{'k'}, Bytes{'v'}}}; }
 
   rd_kafka_t* client_ = nullptr;
   rd_kafka_mock_cluster_t* cluster_ = nullptr;
   SinkOptions options_;
+  std::shared_ptr<FakeLease> lease_;
   Waker waker_;
   std::unique_ptr<Sink> sink_;
   std::vector<Delivery> deliveries_;
@@ -237,6 +286,127 @@ TEST_F(TransactionTest, SoMayAPlainSink) {
     send(1);
     wait_deliveries(1);
   }).join();
+}
+
+// ---- leased ---------------------------------------------------------------------------------
+
+TEST_F(TransactionTest, ALeaseIsStatedOnceInEachTransaction) {
+  lease();
+  ready();
+  EXPECT_EQ(lease_->asked, 1);
+  // The fourth is refused, and no earlier one: of the records, of the ledger alone, of both.
+  refuse(kTxnOffsetCommit, {kFine, kFine, kFine, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION});
+  EXPECT_EQ(transact().kind, Kind::kCommitted);
+  sink_->cut();
+  sink_->commit(statement());
+  EXPECT_EQ(event().kind, Kind::kCommitted);
+  EXPECT_EQ(transact().kind, Kind::kCommitted);
+  EXPECT_EQ(transact().kind, Kind::kAborted);
+}
+
+TEST_F(TransactionTest, WhatTheGroupRefusesIsAborted) {
+  lease();
+  ready();
+  for (const auto error :
+       {RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+        RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID}) {
+    refuse(kTxnOffsetCommit, {error});
+    const TransactionEvent said = transact();
+    ASSERT_EQ(said.kind, Kind::kAborted);
+    ASSERT_TRUE(said.error);
+    EXPECT_EQ(said.error->code, ErrorCode::kFenced);
+    EXPECT_THAT(said.error->message, testing::HasSubstr("the lease of shard 0 is over"));
+  }
+  EXPECT_EQ(transact().kind, Kind::kCommitted);
+}
+
+TEST_F(TransactionTest, AfterTheRefusalNothingIsBlamedOnARecord) {
+  lease();
+  ready();
+  send(1);
+  wait_deliveries(1);
+  refuse(kTxnOffsetCommit, {RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION});
+  for (std::uint64_t i = 2; i < 3000; ++i) send(i);  // more than the library takes at once
+  sink_->cut();
+  for (const Instant until = now() + 10s; deliveries_.size() < 2999 && now() < until;) {
+    sink_->poll(deliveries_);
+    waker_.wait(10ms);
+  }
+  for (const Delivery& delivery : deliveries_) {
+    if (delivery.delivered) continue;
+    EXPECT_EQ(delivery.error.code, ErrorCode::kCancelled) << delivery.error.message;
+  }
+  sink_->abort();
+  EXPECT_EQ(event().kind, Kind::kAborted);
+  EXPECT_EQ(transact().kind, Kind::kCommitted);
+}
+
+TEST_F(TransactionTest, AnAbortNeedNotWaitForTheCut) {
+  lease();
+  ready();
+  send(1);
+  sink_->cut();
+  sink_->abort();
+  const TransactionEvent said = event();
+  EXPECT_EQ(said.kind, Kind::kAborted);
+  EXPECT_FALSE(said.error);
+  EXPECT_EQ(transact().kind, Kind::kCommitted);
+}
+
+TEST_F(TransactionTest, CoordinatorsThatComeBackAreAskedAgainForTheLease) {
+  lease();
+  ready();
+  refuse(
+      kAddOffsetsToTxn,
+      {RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+       RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS});
+  refuse(kTxnOffsetCommit,
+         {RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS});
+  EXPECT_EQ(transact().kind, Kind::kCommitted);
+  EXPECT_FALSE(sink_->fatal());
+}
+
+TEST_F(TransactionTest, ARightThatTheLeaseLacksIsNamed) {
+  lease();
+  ready();
+  refuse(kTxnOffsetCommit, {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED});
+  send(1);
+  wait_deliveries(1);
+  sink_->cut();
+  sink_->commit(statement());
+  const auto fatal = wait_fatal();
+  ASSERT_TRUE(fatal);
+  EXPECT_EQ(fatal->code, ErrorCode::kAuthentication);
+  EXPECT_THAT(fatal->message, testing::HasSubstr("READ on the lease's group and on topic ledger"));
+}
+
+TEST_F(TransactionTest, TakesNothingOverWithoutItsLease) {
+  lease();
+  lease_->silent = 3;
+  ready();
+  EXPECT_EQ(lease_->asked, 4) << "asked until there is an answer";
+  sink_.reset();
+
+  lease_->over = true;
+  refuse(kInitProducerId, {RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED});
+  open();
+  const auto fatal = wait_fatal();
+  ASSERT_TRUE(fatal);
+  EXPECT_EQ(fatal->code, ErrorCode::kFenced) << "and the predecessor was not fenced";
+  EXPECT_THAT(fatal->message, testing::HasSubstr("shard 0"));
+}
+
+TEST_F(TransactionTest, EndsInTimeWhileTheGroupIsSilent) {
+  lease();
+  ready();
+  send(1);
+  wait_deliveries(1);
+  rd_kafka_mock_broker_set_rtt(cluster_, 1, 8000);
+  sink_->cut();
+  poll_for(100ms);
+  const Instant begin = now();
+  sink_.reset();
+  EXPECT_LT(now() - begin, Duration(6s));
 }
 
 TEST_F(TransactionTest, EndsInTimeWithoutItsBroker) {
