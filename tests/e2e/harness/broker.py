@@ -50,6 +50,8 @@ class Broker(Clients):
     """A single-node cluster, or one node of several, with its own ports and folder.
 
     tls     adds a SASL_SSL listener: SCRAM-SHA-512, user `bridge`, see secure_properties()
+    users   adds a listener with SASL PLAIN for these names, who have the rights that ACLs give them;
+            whoever comes by the plain listener may do everything. See user_properties()
     toxi    adds a listener that advertises a proxy's port: clients of toxi_bootstrap stay behind
             the proxy that listens on toxi_port and forwards to toxi_upstream
     properties  broker settings on top of the above
@@ -59,8 +61,8 @@ class Broker(Clients):
 
     USER, PASSWORD = "bridge", "correct horse battery staple"
 
-    def __init__(self, version, name="kafka", tls=False, toxi=False, properties=None, heap_mb=320,
-                 node=1, voters=None, cluster_id=None):
+    def __init__(self, version, name="kafka", tls=False, users=(), toxi=False, properties=None,
+                 heap_mb=320, node=1, voters=None, cluster_id=None):
         self.name = name
         self.version = parts.versions()[VERSIONS[version]]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"drawbridge-{name}-"))
@@ -91,6 +93,19 @@ class Broker(Clients):
                 "listener.name.secure.ssl.keystore.location": str(self.certificates.broker),
                 "listener.name.secure.ssl.truststore.type": "PEM",
                 "listener.name.secure.ssl.truststore.location": str(self.certificates.ca),
+            }
+        if users:
+            self.sasl_port = listeners["SASL"] = advertised["SASL"] = parts.free_port()
+            protocols["SASL"] = "SASL_PLAINTEXT"
+            known = " ".join(f'user_{user}="{self.PASSWORD}"' for user in users)
+            extra |= {
+                "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN",
+                "listener.name.sasl.plain.sasl.jaas.config":
+                    f"org.apache.kafka.common.security.plain.PlainLoginModule required {known};",
+                "authorizer.class.name":
+                    "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "allow.everyone.if.no.acl.found": "false",
+                "super.users": "User:ANONYMOUS",
             }
         if toxi:
             self.toxi_upstream = listeners["TOXI"] = parts.free_port()
@@ -214,6 +229,16 @@ class Broker(Clients):
             "ssl.ca.location": str(self.certificates.ca),
             "sasl.mechanism": "SCRAM-SHA-512",
             "sasl.username": self.USER,
+        }
+
+    def user_properties(self, user):
+        """librdkafka properties for one of `users`, the password aside."""
+        return {
+            "bootstrap.servers": f"127.0.0.1:{self.sasl_port}",
+            "broker.address.family": "v4",
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": user,
         }
 
     def raw(self):
