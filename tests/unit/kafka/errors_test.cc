@@ -47,13 +47,14 @@ TEST(Errors, ClassesAreTheOnesPromised) {
     EXPECT_EQ(class_for(error), ErrorClass::kRetry) << rd_kafka_err2name(error);
   for (const auto error :
        {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
-        RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-        RD_KAFKA_RESP_ERR_INVALID_RECORD})
+        RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, RD_KAFKA_RESP_ERR_INVALID_RECORD})
     EXPECT_EQ(class_for(error), ErrorClass::kRecord) << rd_kafka_err2name(error);
   for (const auto error :
        {RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
         RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
-        RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_PRODUCER_FENCED})
+        // Of the topic, and not of the record: a failure policy that drops must not see it.
+        RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_PRODUCER_FENCED})
     EXPECT_EQ(class_for(error), ErrorClass::kPipeline) << rd_kafka_err2name(error);
   EXPECT_EQ(class_for(RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE), ErrorClass::kStop);
 }
