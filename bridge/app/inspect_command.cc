@@ -120,7 +120,7 @@ Result<std::vector<kafka::ReadRange>> ranges_of(const Request& request,
   if (request.from->kind == PlaceInLog::Kind::kTime) {
     PipelineOptions options;
     options.name = "inspect";
-    options.group = "drawbridge-reader";  // demanded by the client library, never used
+    options.group = kafka::kNoGroup;
     options.source = cluster;
     DRAWBRIDGE_ASSIGN(const auto source, connector->source(options, {}));
     DRAWBRIDGE_ASSIGN(by_time, source->offsets_at(at, request.from->number, kTimeout));

@@ -2,6 +2,7 @@
 // are thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,12 @@ Result<TopicInfo> describe_topic(Client& client, const std::string& topic, Durat
 Result<TopicConfig> describe_config(Client& client, const std::string& topic, Duration timeout);
 // Whether a broker answers at the address that it advertises. What the answer is does not matter.
 Result<void> reach_broker(Client& client, std::int32_t broker, Duration timeout);
+// Whether the brokers shall only say if they would.
+enum class Trial : std::uint8_t { kNo, kYes };
 // Both return when the brokers' metadata shows the change. Errors: kExists, kInvalid, ...
-Result<void> create_topic(Client& client, const NewTopic& topic, Duration timeout);
+Result<void> create_topic(Client& client, const NewTopic& topic, Duration timeout,
+                          Trial trial = Trial::kNo);
 Result<void> grow_topic(Client& client, const std::string& topic, std::int32_t partitions,
-                        Duration timeout);
+                        Duration timeout, Trial trial = Trial::kNo);
 
 }  // namespace drawbridge::kafka

@@ -21,10 +21,14 @@ namespace drawbridge::kafka {
 struct Client::State {
   std::string name;
   std::atomic<ClientListener*> listener{nullptr};
+  Grantee grantee;
+  std::string group;
+  std::string transactional_id;
 
   std::mutex mutex;
   std::vector<Error> errors;  // not yet taken
   std::optional<Error> last;  // the newest one
+  std::optional<Error> refused;
   Instant last_at{};
 };
 
@@ -39,10 +43,50 @@ constexpr Duration kCloseLimit = std::chrono::seconds(5);
 
 Instant now() { return SystemClock().now(); }
 
+std::string value_of(const Properties& properties, const std::string& name) {
+  const auto found = properties.find(name);
+  return found == properties.end() ? std::string() : found->second;
+}
+
+// Of rights that the code alone leaves no doubt about.
+Error make_error(const Client::State& state, rd_kafka_resp_err_t code, std::string_view what,
+                 std::string_view reason) {
+  Error made = kafka::make_error(code, what, reason);
+  switch (code) {
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+      return naming_right(std::move(made), state.grantee, {"Read"}, Resource::kGroup, state.group);
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+      return naming_right(std::move(made), state.grantee, {"Write"}, Resource::kTransactionalId,
+                          state.transactional_id);
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+      made.message += "; WRITE on a topic brings this right, too, since Kafka 2.8";
+      return naming_right(std::move(made), state.grantee, {"IdempotentWrite"}, Resource::kCluster,
+                          {});
+    default:
+      return made;
+  }
+}
+
+// "...: Failed to add partition "TOPIC" [PARTITION] to transaction: Broker: Topic authorization
+// failed"
+void note_refusal(Client::State& state, std::string_view text) {
+  constexpr auto kError = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+  const auto begin = text.find('"');
+  const auto end = text.find('"', begin + 1);
+  if (end == text.npos || text.find(rd_kafka_err2str(kError)) == text.npos) return;
+  const std::string_view topic = text.substr(begin + 1, end - begin - 1);
+  Error made =
+      naming_right(kafka::make_error(kError, fmt::format("{}: topic {}", state.name, topic)),
+                   state.grantee, {"Write"}, Resource::kTopic, topic);
+  const std::lock_guard lock(state.mutex);
+  state.refused = std::move(made);
+}
+
 using ConfPtr = std::unique_ptr<rd_kafka_conf_t, Destroy<rd_kafka_conf_destroy>>;
 
 void on_log(const rd_kafka_t* rk, int level, const char* facility, const char* text) {
-  const auto* state = static_cast<Client::State*>(rd_kafka_opaque(rk));
+  auto* state = static_cast<Client::State*>(rd_kafka_opaque(rk));
+  if (std::string_view(facility) == "ADDPARTS") note_refusal(*state, text);
   // The mock speaks the metadata protocol of the time before this setting.
   const bool mock = std::string_view(facility) == "AUTOCREATE";
   const Level to = mock                   ? Level::kDebug
@@ -58,7 +102,7 @@ void on_error(rd_kafka_t* /*rk*/, int error, const char* reason, void* opaque) {
   const auto code = static_cast<rd_kafka_resp_err_t>(error);
   {
     const std::lock_guard lock(state.mutex);
-    Error made = make_error(code, state.name, reason);
+    Error made = make_error(state, code, state.name, reason);
     // "All brokers down" follows the error that says why.
     if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || !state.last ||
         now() - state.last_at > kFreshError) {
@@ -163,6 +207,9 @@ Result<std::unique_ptr<Client>> Client::make(const ClientConfig& config, ClientL
   auto state = std::make_shared<State>();
   state->name = config.name;
   state->listener = listener;
+  state->grantee = grantee_of(config.user);
+  state->group = value_of(config.owned, "group.id");
+  state->transactional_id = value_of(config.owned, "transactional.id");
   rd_kafka_conf_set_opaque(conf.get(), state.get());
   rd_kafka_conf_set_log_cb(conf.get(), on_log);
   rd_kafka_conf_set_error_cb(conf.get(), on_error);
@@ -214,9 +261,21 @@ double Client::number(const char* property) const {
   return std::strtod(text.data(), nullptr);
 }
 
+Error Client::error(rd_kafka_resp_err_t error, std::string_view what,
+                    std::string_view reason) const {
+  return make_error(*state_, error, what, reason);
+}
+
+const Grantee& Client::grantee() const { return state_->grantee; }
+
+std::optional<Error> Client::refused() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->refused;
+}
+
 Error Client::explain(rd_kafka_resp_err_t error, std::string_view what) {
   rd_kafka_poll(rk_, 0);  // runs on_error() for what has happened meanwhile
-  Error made = make_error(error, fmt::format("{}: {}", state_->name, what));
+  Error made = make_error(*state_, error, fmt::format("{}: {}", state_->name, what), {});
   const std::lock_guard lock(state_->mutex);
   if (made.code == ErrorCode::kUnavailable && state_->last &&
       now() - state_->last_at < kFreshError) {
@@ -243,10 +302,12 @@ std::optional<Error> Client::fatal() const {
   std::array<char, 512> text{};
   const auto error = rd_kafka_fatal_error(rk_, text.data(), text.size());
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
+  // Some brokers refuse to abort a transaction that nothing was let into.
+  if (auto why = refused()) return why;
+  Error made = make_error(*state_, error, state_->name, text.data());
   // A new client would meet the same refusal.
-  const ErrorCode code =
-      class_of(code_of(error)) == ErrorClass::kPipeline ? code_of(error) : ErrorCode::kClientFatal;
-  return Error{code, fmt::format("{}: {}: {}", state_->name, rd_kafka_err2str(error), text.data())};
+  if (class_of(made.code) != ErrorClass::kPipeline) made.code = ErrorCode::kClientFatal;
+  return made;
 }
 
 rd_kafka_resp_err_t Client::persist(Duration timeout,
@@ -257,7 +318,7 @@ rd_kafka_resp_err_t Client::persist(Duration timeout,
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR || now() >= deadline ||
         code_of(error) != ErrorCode::kUnavailable)
       return error;
-    if (explain(error, {}).code == ErrorCode::kAuthentication) return error;
+    if (class_of(explain(error, {}).code) == ErrorClass::kPipeline) return error;
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "bridge/base/clock.h"
 #include "bridge/base/result.h"
+#include "bridge/kafka/rights.h"
 #include "bridge/pipeline/options.h"
 
 namespace drawbridge::kafka {
@@ -62,11 +63,21 @@ class Client {
   // where that says more than `error` does. `what` names the attempt.
   [[nodiscard]] Error explain(rd_kafka_resp_err_t error, std::string_view what);
 
+  // As make_error() of errors.h. A right on what the client itself is known by, a group or a
+  // transactional id, is named.
+  [[nodiscard]] Error error(rd_kafka_resp_err_t error, std::string_view what,
+                            std::string_view reason = {}) const;
+  // Whom a right would be granted to.
+  [[nodiscard]] const Grantee& grantee() const;
+  // A topic that the coordinator did not let into a transaction, which then cannot be committed:
+  // the library says it in its log only.
+  [[nodiscard]] std::optional<Error> refused() const;
+
   // Connection-level errors since the last call, oldest first. Bounded; repeats are left out.
   std::vector<Error> take_errors();
 
   // Set once the library declares this instance unusable: kClientFatal, or where a new one would
-  // fare no better kAuthentication or kFenced.
+  // fare no better kAuthentication, kAuthorization or kFenced.
   [[nodiscard]] std::optional<Error> fatal() const;
 
   // Tries `attempt(timeout)` until it succeeds or the time is up, in slices that grow, so that a

@@ -14,9 +14,10 @@ thread_local KafkaFeed* polling = nullptr;
 
 }  // namespace
 
-KafkaFeed::KafkaFeed(rd_kafka_t* rk, Waker& waker, std::size_t queue_bytes,
+KafkaFeed::KafkaFeed(const Client& client, Waker& waker, std::size_t queue_bytes,
                      std::size_t queue_records, Appetite& appetite)
-    : queue_(rd_kafka_queue_new(rk)),
+    : client_(client),
+      queue_(rd_kafka_queue_new(client.handle())),
       queue_bytes_(static_cast<double>(queue_bytes)),
       queue_records_(static_cast<double>(queue_records)),
       appetite_(appetite) {
@@ -136,9 +137,7 @@ void KafkaFeed::take_error(const rd_kafka_message_t& message, FeedSlot* slot, Ba
       event.kind = FeedEvent::Kind::kError;
       break;
   }
-  if (event.kind != FeedEvent::Kind::kEnd)
-    event.error =
-        make_error(message.err, fmt::format("{} [{}]", slot->topic, slot->partition.value), reason);
+  if (event.kind != FeedEvent::Kind::kEnd) event.error = error_of(*slot, message.err, reason);
   // The library skips a batch that it cannot read (a wrong checksum, say) and goes on behind it:
   // what comes then must not be taken for the next record.
   if (event.kind == FeedEvent::Kind::kError && class_of(event.error.code) == ErrorClass::kStop) {
@@ -146,6 +145,13 @@ void KafkaFeed::take_error(const rd_kafka_message_t& message, FeedSlot* slot, Ba
     set_at_end(*slot, true);
   }
   batch.events.push_back(std::move(event));
+}
+
+Error KafkaFeed::error_of(const FeedSlot& slot, rd_kafka_resp_err_t error,
+                          std::string_view reason) const {
+  return naming_right(
+      make_error(error, fmt::format("{} [{}]", slot.topic, slot.partition.value), reason),
+      client_.grantee(), {"Read"}, Resource::kTopic, slot.topic);
 }
 
 // An error of a partition that reaches the client's error callback bears its name in its text
@@ -158,7 +164,7 @@ bool KafkaFeed::take_partition_error(rd_kafka_resp_err_t error, std::string_view
     FeedEvent event;
     event.slot = slot.slot;
     event.offset = slot.next;
-    event.error = make_error(error, fmt::format("{} [{}]", key.topic, key.partition), reason);
+    event.error = error_of(slot, error, reason);
     event.kind = event.error.code == ErrorCode::kUnknownTopic ? FeedEvent::Kind::kUnknownTopic
                                                               : FeedEvent::Kind::kError;
     set_at_end(slot, true);

@@ -33,7 +33,7 @@ class KafkaFeed final : public Feed {
  public:
   // Wakes `waker` when something arrives at an empty queue. Beyond `queue_bytes` of values, or
   // `queue_records`, the client stops fetching for this queue.
-  KafkaFeed(rd_kafka_t* rk, Waker& waker, std::size_t queue_bytes, std::size_t queue_records,
+  KafkaFeed(const Client& client, Waker& waker, std::size_t queue_bytes, std::size_t queue_records,
             Appetite& appetite);
   ~KafkaFeed() override;  // the waker is not touched any more
 
@@ -72,6 +72,10 @@ class KafkaFeed final : public Feed {
   void note_stray(std::uint32_t slot);
   void measure(std::size_t taken, std::size_t most);
 
+  [[nodiscard]] Error error_of(const FeedSlot& slot, rd_kafka_resp_err_t error,
+                               std::string_view reason) const;
+
+  const Client& client_;
   QueuePtr queue_;
   const double queue_bytes_;
   const double queue_records_;

@@ -130,8 +130,6 @@ Bytes Member::metadata() const {
 
 Error Member::explain(rd_kafka_resp_err_t error, std::string_view what) const {
   Error made = client->explain(error, fmt::format("group {}: {}", options.name, what));
-  if (error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-    made.message += fmt::format("; it needs READ on group {}", options.name);
   if (error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
     made.message += "; it needs READ on the topic";
   return made;
@@ -237,15 +235,13 @@ std::optional<GroupEvent> KafkaGroup::refusal(rd_kafka_event_t& event) const {
       break;
   }
   const char* text = rd_kafka_event_error_string(&event);
+  const Client& client = *member_->client;
   Error made =
-      make_error(error, fmt::format("{}: group {}", member_->client->name(), member_->options.name),
-                 text == nullptr ? "" : text);
+      client.error(error, fmt::format("{}: group {}", client.name(), member_->options.name),
+                   text == nullptr ? "" : text);
   switch (error) {
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:  // it joins again
       made.code = ErrorCode::kUnavailable;
-      break;
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-      made.message += fmt::format("; sharing needs READ on group {}", member_->options.name);
       break;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       made.message += "; sharing needs READ on the topic";

@@ -52,4 +52,15 @@ Result<void> probe_read(const ClusterOptions& cluster, const std::string& topic,
   return reader->next(batch, 1, deadline - now());
 }
 
+Result<void> probe_create(const ClusterOptions& cluster, const NewTopic& topic, Duration timeout) {
+  DRAWBRIDGE_ASSIGN(const auto client, Client::make(admin_settings(cluster, {}), nullptr));
+  return create_topic(*client, topic, timeout, Trial::kYes);
+}
+
+Result<void> probe_grow(const ClusterOptions& cluster, const std::string& topic,
+                        std::int32_t partitions, Duration timeout) {
+  DRAWBRIDGE_ASSIGN(const auto client, Client::make(admin_settings(cluster, {}), nullptr));
+  return grow_topic(*client, topic, partitions, timeout, Trial::kYes);
+}
+
 }  // namespace drawbridge::kafka

@@ -9,6 +9,7 @@
 #include "bridge/base/clock.h"
 #include "bridge/base/result.h"
 #include "bridge/pipeline/options.h"
+#include "bridge/pipeline/ports.h"
 
 namespace drawbridge::kafka {
 
@@ -32,5 +33,10 @@ Result<ClusterProbe> probe_cluster(const ClusterOptions& cluster, Duration timeo
 
 // Whether a topic can be read: its first record, or its end, comes back.
 Result<void> probe_read(const ClusterOptions& cluster, const std::string& topic, Duration timeout);
+
+// Whether a topic could be created, or grown to so many partitions: asked, and not done.
+Result<void> probe_create(const ClusterOptions& cluster, const NewTopic& topic, Duration timeout);
+Result<void> probe_grow(const ClusterOptions& cluster, const std::string& topic,
+                        std::int32_t partitions, Duration timeout);
 
 }  // namespace drawbridge::kafka

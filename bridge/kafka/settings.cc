@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "bridge/kafka/connector.h"
+
 namespace drawbridge::kafka {
 namespace {
 
@@ -153,8 +155,7 @@ ClientConfig reader_settings(const ClusterOptions& cluster) {
   config.user = cluster.properties;
   config.defaults = consumer_defaults();
   config.owned = consumer_owned();
-  config.owned.insert_or_assign("group.id",
-                                "drawbridge-reader");  // demanded by the library, never used
+  config.owned.insert_or_assign("group.id", std::string(kNoGroup));
   return config;
 }
 

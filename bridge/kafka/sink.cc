@@ -313,10 +313,12 @@ void KafkaSink::take_report(const Report& report) {
   delivery.delivered = report.error == RD_KAFKA_RESP_ERR_NO_ERROR;
   delivery.partition = report.partition;
   delivery.offset = report.offset;
-  if (!delivery.delivered)
-    delivery.error = make_error(
-        report.error,
-        fmt::format("{} [{}]", rd_kafka_topic_name(report.topic->handle.get()), report.partition));
+  if (!delivery.delivered) {
+    const char* name = rd_kafka_topic_name(report.topic->handle.get());
+    delivery.error =
+        naming_right(client_->error(report.error, fmt::format("{} [{}]", name, report.partition)),
+                     client_->grantee(), {"Write"}, Resource::kTopic, name);
+  }
   Lane& done = lane(*report.topic, report.partition);
   --done.unanswered;
   if (!delivery.delivered) take_back(done, *out_);
@@ -373,7 +375,11 @@ void KafkaSink::abort() {
 std::optional<TransactionEvent> KafkaSink::take_transaction_event() {
   auto event = transactor_->take_event();
   if (!event) return event;
-  if (event->kind == TransactionEvent::Kind::kAborted) take_back_all();
+  if (event->kind == TransactionEvent::Kind::kAborted) {
+    take_back_all();
+    // The next transaction would fare no better.
+    if (auto why = client_->refused()) fatal_ = std::move(why);
+  }
   let_go();
   return event;
 }

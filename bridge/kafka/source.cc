@@ -5,6 +5,7 @@
 
 #include "bridge/base/log.h"
 #include "bridge/kafka/admin.h"
+#include "bridge/kafka/connector.h"
 #include "bridge/kafka/errors.h"
 #include "bridge/kafka/settings.h"
 
@@ -30,6 +31,7 @@ Result<std::unique_ptr<Source>> KafkaSource::make(const PipelineOptions& pipelin
                                                   std::span<Waker* const> shard_wakers) {
   std::unique_ptr<KafkaSource> source(new KafkaSource());
   const ConsumerSettings settings = consumer_settings(pipeline, shard_wakers.size());
+  source->has_group_ = pipeline.group != kNoGroup;
   DRAWBRIDGE_ASSIGN(source->client_, Client::make(settings.config, source.get()));
   source->group_name_ = pipeline.group;
   rd_kafka_t* rk = source->client_->handle();
@@ -37,8 +39,9 @@ Result<std::unique_ptr<Source>> KafkaSource::make(const PipelineOptions& pipelin
   source->kick_ =
       std::make_unique<FetchKick>(rk, [self = source.get()] { return self->one_per_broker(); });
   for (Waker* waker : shard_wakers)
-    source->feeds_.push_back(std::make_unique<KafkaFeed>(
-        rk, *waker, settings.queue_bytes, settings.queue_records, source->kick_->add()));
+    source->feeds_.push_back(
+        std::make_unique<KafkaFeed>(*source->client_, *waker, settings.queue_bytes,
+                                    settings.queue_records, source->kick_->add()));
   source->kick_->start();
   if (pipeline.share && !pipeline.exactly_once && !shard_wakers.empty()) {
     DRAWBRIDGE_ASSIGN(source->group_, KafkaGroup::make(pipeline.source, pipeline.source_properties,
@@ -61,14 +64,19 @@ Result<std::vector<TopicInfo>> KafkaSource::topics(Duration timeout) {
   return topics;
 }
 
+Error KafkaSource::readable(Error error, const std::string& topic) const {
+  return naming_right(std::move(error), client_->grantee(), {"Read"}, Resource::kTopic, topic);
+}
+
 Result<Watermarks> KafkaSource::watermarks(const TopicPartition& at, Duration timeout) {
   Watermarks marks{};
   const auto error =
       rd_kafka_query_watermark_offsets(client_->handle(), at.topic.c_str(), at.partition.value,
                                        &marks.low.value, &marks.high.value, to_millis(timeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return fail(client_->explain(
-        error, fmt::format("asking for the ends of {} [{}]", at.topic, at.partition.value)));
+    return fail(readable(client_->explain(error, fmt::format("asking for the ends of {} [{}]",
+                                                             at.topic, at.partition.value)),
+                         at.topic));
   return marks;
 }
 
@@ -86,9 +94,10 @@ Result<std::vector<Offset>> KafkaSource::offsets_at(std::span<const TopicPartiti
     const auto* found =
         rd_kafka_topic_partition_list_find(list.get(), one.topic.c_str(), one.partition.value);
     if (found == nullptr || found->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-      return fail(client_->explain(
-          found == nullptr ? RD_KAFKA_RESP_ERR__FAIL : found->err,
-          fmt::format("asking {} [{}] for its offset by time", one.topic, one.partition.value)));
+      return fail(readable(client_->explain(found == nullptr ? RD_KAFKA_RESP_ERR__FAIL : found->err,
+                                            fmt::format("asking {} [{}] for its offset by time",
+                                                        one.topic, one.partition.value)),
+                           one.topic));
     if (found->offset >= 0) {
       offsets.push_back(Offset{found->offset});
     } else {  // none at or after that time
@@ -118,9 +127,10 @@ Result<std::vector<std::optional<Offset>>> KafkaSource::committed(
     const auto* found =
         rd_kafka_topic_partition_list_find(list.get(), one.topic.c_str(), one.partition.value);
     if (found == nullptr || found->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-      return fail(client_->explain(
-          found == nullptr ? RD_KAFKA_RESP_ERR__FAIL : found->err,
-          fmt::format("asking for the group's offset of {} [{}]", one.topic, one.partition.value)));
+      return fail(readable(client_->explain(found == nullptr ? RD_KAFKA_RESP_ERR__FAIL : found->err,
+                                            fmt::format("asking for the group's offset of {} [{}]",
+                                                        one.topic, one.partition.value)),
+                           one.topic));
     if (found->offset < 0) {
       offsets.emplace_back(std::nullopt);
       continue;
@@ -165,7 +175,7 @@ void KafkaSource::commit(std::vector<std::pair<TopicPartition, Offset>> offsets)
   SourceEvent event;
   event.kind = SourceEvent::Kind::kCommitted;
   event.offsets = std::move(offsets);
-  event.error = make_error(error, fmt::format("{}: committing to the group", client_->name()));
+  event.error = client_->error(error, fmt::format("{}: committing to the group", client_->name()));
   const std::lock_guard lock(mutex_);
   pending_.push_back(std::move(event));
 }
@@ -314,7 +324,8 @@ void KafkaSource::take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& 
         }
       }
       if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
-        made.error = make_error(error, fmt::format("{}: committing to the group", client_->name()));
+        made.error =
+            client_->error(error, fmt::format("{}: committing to the group", client_->name()));
       out.push_back(std::move(made));
       return;
     }
@@ -338,9 +349,10 @@ void KafkaSource::take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& 
     case RD_KAFKA_EVENT_ERROR: {
       const auto error = rd_kafka_event_error(&event);
       if (error == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
+      if (error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && !has_group_) return;
       const char* text = rd_kafka_event_error_string(&event);
       made.kind = SourceEvent::Kind::kError;
-      made.error = make_error(error, client_->name(), text == nullptr ? "" : text);
+      made.error = client_->error(error, client_->name(), text == nullptr ? "" : text);
       if (rd_kafka_event_error_is_fatal(&event) != 0) made.error->code = ErrorCode::kClientFatal;
       out.push_back(std::move(made));
       return;
@@ -356,7 +368,7 @@ std::optional<Error> KafkaSource::group_error() {
   while (const EventPtr event{rd_kafka_queue_poll(events_.get(), 0)}) take_event(*event, events);
   std::optional<Error> found;
   for (const auto& event : events)
-    if (event.error && event.error->code == ErrorCode::kAuthentication) found = event.error;
+    if (event.error && class_of(event.error->code) == ErrorClass::kPipeline) found = event.error;
   const std::lock_guard lock(mutex_);
   std::ranges::move(events, std::back_inserter(pending_));
   return found;

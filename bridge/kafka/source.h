@@ -67,7 +67,10 @@ class KafkaSource final : public Source, private ClientListener {
   void forward_again();
   void take_events(rd_kafka_queue_t& queue, Duration wait, std::vector<SourceEvent>& out);
   void take_event(rd_kafka_event_t& event, std::vector<SourceEvent>& out);
+  // `error` with the right that it takes to read the topic, where that is missing.
+  [[nodiscard]] Error readable(Error error, const std::string& topic) const;
   std::optional<Error> group_error();
+  bool has_group_ = true;
   std::optional<std::uint32_t> slot_of(const char* topic, std::int32_t partition);
   void note_leaders(const std::vector<TopicInfo>& topics);
   std::vector<TopicPartition> one_per_broker();

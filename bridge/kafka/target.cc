@@ -23,7 +23,12 @@ Result<std::string> KafkaTarget::cluster_id(Duration timeout) {
 }
 
 Result<TopicInfo> KafkaTarget::topic(const std::string& name, Duration timeout) {
-  return describe_topic(*client_, name, timeout);
+  auto described = describe_topic(*client_, name, timeout);
+  if (described) return described;
+  const auto named = [&](Operations operations) {
+    return naming_right(described.error(), client_->grantee(), operations, Resource::kTopic, name);
+  };
+  return fail(is_internal(name) ? named({"Read", "Write"}) : named({"Write"}));
 }
 
 Result<TopicConfig> KafkaTarget::topic_config(const std::string& topic, Duration timeout) {

@@ -4,7 +4,9 @@
 #include <array>
 #include <utility>
 
+#include "bridge/kafka/admin.h"
 #include "bridge/kafka/connector.h"
+#include "bridge/kafka/settings.h"
 
 namespace drawbridge::kafka {
 namespace {
@@ -20,15 +22,18 @@ Result<std::unique_ptr<TopicReader>> TopicReader::open(const ClusterOptions& clu
                                                        const std::string& topic,
                                                        const ReadRange& range, Duration timeout) {
   const Instant deadline = now() + timeout;
-  auto target = make_connector()->target(cluster, {});
-  if (!target) return fail(std::move(target).error());
-  DRAWBRIDGE_ASSIGN(const TopicInfo info, (*target)->topic(topic, timeout));
+  DRAWBRIDGE_ASSIGN(const auto client, Client::make(admin_settings(cluster, {}), nullptr));
+  const auto described = describe_topic(*client, topic, timeout);
+  if (!described)
+    return fail(
+        naming_right(described.error(), client->grantee(), {"Read"}, Resource::kTopic, topic));
+  const TopicInfo& info = *described;
 
   std::unique_ptr<TopicReader> reader(new TopicReader());
   reader->name_ = fmt::format("{} on cluster {}", topic, cluster.name);
   PipelineOptions options;
   options.name = "reader";
-  options.group = "drawbridge-reader";  // demanded by the client library, never used
+  options.group = kNoGroup;
   options.source = cluster;
   options.share = false;
   const std::array<Waker*, 1> wakers{&reader->waker_};
@@ -45,8 +50,9 @@ Result<std::unique_ptr<TopicReader>> TopicReader::open(const ClusterOptions& clu
     const Offset end = std::min(range.to.value_or(marks.high), marks.high);
     const Offset from =
         range.newest ? Offset{end.value - *range.newest} : range.from.value_or(marks.low);
-    const Offset start = std::max(from, marks.low);
-    if (start >= end) continue;
+    const Offset start = std::min(std::max(from, marks.low), end);
+    // At the log's end there is nothing to read, and still the right to read shows.
+    if (start >= end && end != marks.high) continue;
     const auto slot = static_cast<std::uint32_t>(i);
     DRAWBRIDGE_TRY(reader->source_->assign({0, slot, at, start}));
     reader->ends_.emplace(slot, end);

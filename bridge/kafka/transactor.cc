@@ -334,8 +334,8 @@ void Transactor::Work::take_over() {
   if (!call("taking over transactions of", rd_kafka_init_transactions, kSlice, abortable, error)) {
     if (error.message.empty()) return;
     if (error.code == ErrorCode::kAuthentication || error.code == ErrorCode::kAuthorization) {
-      error.message += fmt::format("; exactly-once needs WRITE and DESCRIBE on TransactionalId {}",
-                                   options_.transactional_id);
+      error = naming_right(std::move(error), client_->grantee(), {"Write"},
+                           Resource::kTransactionalId, options_.transactional_id);
     }
     fail_with(std::move(error));
     return;
@@ -350,8 +350,8 @@ void Transactor::Work::take_over() {
     }
     if (class_of(read.error().code) != ErrorClass::kRetry) {
       if (read.error().code == ErrorCode::kAuthorization) {
-        read.error().message +=
-            fmt::format("; exactly-once needs READ and WRITE on topic {}", options_.ledger_topic);
+        read.error() = naming_right(read.error(), client_->grantee(), {"Read", "Write"},
+                                    Resource::kTopic, options_.ledger_topic);
       }
       fail_with(std::move(read).error());
       return;

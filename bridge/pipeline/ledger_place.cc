@@ -55,8 +55,8 @@ Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const 
   if (!created && created.error().code == ErrorCode::kAuthorization) {
     return fail(ErrorCode::kAuthorization,
                 "the ledger {} does not exist and may not be created: create it with {} partitions "
-                "and cleanup.policy=compact, or allow CREATE on it",
-                place.topic, pipeline.shards);
+                "and cleanup.policy=compact, or allow CREATE on it: {}",
+                place.topic, pipeline.shards, created.error().message);
   }
   if (!created && created.error().code != ErrorCode::kExists) return fail(created.error());
   return {};
