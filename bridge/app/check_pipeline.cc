@@ -6,10 +6,13 @@
 #include <charconv>
 #include <map>
 #include <set>
+#include <span>
 
+#include "bridge/checkpoint/ledger.h"
 #include "bridge/envelope/format.h"
 #include "bridge/envelope/wrap.h"
 #include "bridge/kafka/probe.h"
+#include "bridge/kafka/rights.h"
 #include "bridge/pipeline/ledger_place.h"
 #include "bridge/pipeline/start_position.h"
 #include "bridge/pipeline/target_topics.h"
@@ -22,6 +25,7 @@ namespace {
 constexpr Duration kTimeout = std::chrono::seconds(10);
 // Each takes a connection of its own; the first of them show what is wrong with most.
 constexpr std::size_t kMostRead = 50;
+constexpr std::size_t kMostNamed = 5;
 constexpr std::int64_t kDefaultMaxMessageBytes = 1'048'588;  // Kafka's own default
 // Header's name, lengths and offsets in a record batch.
 constexpr std::int64_t kHeaderFraming = 32;
@@ -65,6 +69,8 @@ class PipelineCheck {
     for (const TopicInfo& topic : topics_) check_target(topic);
     check_dead_letters();
     if (pipeline_.exactly_once) check_transactions();
+    if (pipeline_.exactly_once && pipeline_.share) check_lease();
+    say_what_is_not_provable();
   }
 
  private:
@@ -104,7 +110,9 @@ class PipelineCheck {
       report_.failure(subject_,
                       fmt::format("source topic {} is not on cluster {}, or not shown to us",
                                   literal, pipeline_.source.name),
-                      "create it, correct its name, or grant DESCRIBE on it");
+                      fmt::format("create it, or correct its name, or the bridge {}",
+                                  kafka::needed(kafka::grantee_of(pipeline_.source.properties),
+                                                {"Read"}, kafka::Resource::kTopic, literal)));
     }
     if (topics_.empty()) {
       report_.warning(subject_, "no topic is selected now",
@@ -123,9 +131,6 @@ class PipelineCheck {
       const auto read = kafka::probe_read(cluster, topics_[i].name, kTimeout);
       if (read) {
         ++readable;
-      } else if (read.error().code == ErrorCode::kAuthorization) {
-        report_.failure(subject_, read.error().message,
-                        fmt::format("grant READ on topic {}", topics_[i].name));
       } else {
         report_.failure(subject_, read.error());
       }
@@ -152,12 +157,7 @@ class PipelineCheck {
     const auto at = all_partitions();
     const auto offsets = source_->committed(at, kTimeout);
     if (!offsets) {
-      if (offsets.error().code == ErrorCode::kAuthorization) {
-        report_.failure(subject_, offsets.error().message,
-                        fmt::format("grant READ on group {}", pipeline_.group));
-      } else {
-        report_.failure(subject_, offsets.error());
-      }
+      report_.failure(subject_, offsets.error());
       return;
     }
     for (std::size_t i = 0; i < at.size(); ++i) {
@@ -261,6 +261,7 @@ class PipelineCheck {
       report_.failure(subject_, name.error());
       return;
     }
+    written_.push_back(*name);
     const auto topic = target_->topic(*name, kTimeout);
     if (!topic) {
       missing_target(source, *name, topic.error());
@@ -282,13 +283,14 @@ class PipelineCheck {
 
   void missing_target(const TopicInfo& source, const std::string& name, const Error& error) {
     const std::string what = fmt::format("target topic {} on {}", name, pipeline_.target.name);
-    if (error.code == ErrorCode::kAuthorization) {
-      report_.failure(subject_, error.message, fmt::format("grant DESCRIBE on topic {}", name));
-    } else if (error.code != ErrorCode::kUnknownTopic) {
+    if (error.code != ErrorCode::kUnknownTopic) {
       report_.failure(subject_, error);
     } else if (pipeline_.create_topics.enabled) {
-      report_.ok(subject_, fmt::format("{} is missing and will be made with {}", what,
-                                       plural(source.leaders.size(), "partition")));
+      // Its settings are made after the source's.
+      const auto here = source_->topic_config(source.name, kTimeout);
+      if (!here) report_.failure(subject_, here.error());
+      will_be_made(with(pipeline_.target, pipeline_.target_properties), {}, what, name,
+                   source.partitions());
     } else {
       report_.failure(subject_, what + " does not exist",
                       fmt::format("create it with {}, or set create-topics under `to`",
@@ -296,11 +298,30 @@ class PipelineCheck {
     }
   }
 
+  void will_be_made(const ClusterOptions& cluster, const TopicConfig& config,
+                    const std::string& what, const std::string& name, std::int32_t partitions) {
+    const auto created = kafka::probe_create(
+        cluster, {name, partitions, pipeline_.create_topics.replication_factor, config}, kTimeout);
+    if (created) {
+      report_.ok(subject_, fmt::format("{} is missing and will be made with {}", what,
+                                       plural(static_cast<std::size_t>(partitions), "partition")));
+    } else {
+      report_.failure(subject_, fmt::format("{} does not exist: {}", what, created.error().message),
+                      info(created.error().code).remedy);
+    }
+  }
+
   void fewer_partitions(const TopicInfo& source, const TopicInfo& topic, const std::string& what) {
     const std::string finding = fmt::format("{} has {}, its source {}", what, topic.partitions(),
                                             plural(source.leaders.size(), "partition"));
     if (pipeline_.create_topics.enabled) {
-      report_.ok(subject_, finding + ": it will be grown");
+      const auto grown = kafka::probe_grow(with(pipeline_.target, pipeline_.target_properties),
+                                           topic.name, source.partitions(), kTimeout);
+      if (grown) {
+        report_.ok(subject_, finding + ": it will be grown");
+      } else {
+        report_.failure(subject_, grown.error());
+      }
     } else if (pipeline_.partitions == PartitionPolicy::kKeyHash) {
       report_.ok(subject_, finding + ": the rest goes by key-hash");
     } else {
@@ -314,8 +335,7 @@ class PipelineCheck {
     const auto there = target_->topic_config(name, kTimeout);
     if (!here || !there) {
       const Error& error = here ? there.error() : here.error();
-      report_.warning(subject_, error.message,
-                      "grant DESCRIBE_CONFIGS, so that limits can be compared");
+      report_.warning(subject_, error.message, "without it limits are not compared");
       return;
     }
     const auto type = there->find("message.timestamp.type");
@@ -360,25 +380,47 @@ class PipelineCheck {
       if (!name) {
         report_.failure(subject_, name.error());
       } else if (seen.insert(*name).second) {
-        check_dead_letter_topic(cluster, *name);
+        check_dead_letter_topic(cluster, *name, topic.partitions());
       }
     }
   }
 
-  void check_dead_letter_topic(Target& cluster, const std::string& name) {
+  void check_dead_letter_topic(Target& cluster, const std::string& name, std::int32_t partitions) {
     const std::string what =
         fmt::format("dead-letter topic {} on {}", name, pipeline_.dead_letter->cluster);
+    written_.push_back(name);
     const auto topic = cluster.topic(name, kTimeout);
     if (topic) {
       report_.ok(subject_, what + " is there");
     } else if (topic.error().code != ErrorCode::kUnknownTopic) {
       report_.failure(subject_, topic.error());
     } else if (pipeline_.create_topics.enabled) {
-      report_.ok(subject_, what + " is missing and will be made");
+      const bool on_target = pipeline_.dead_letter->cluster == pipeline_.target.name;
+      will_be_made(
+          on_target ? with(pipeline_.target, pipeline_.target_properties) : pipeline_.source, {},
+          what, name, partitions);
     } else {
       report_.failure(subject_, what + " does not exist",
                       "create it, or set create-topics under `to`");
     }
+  }
+
+  // ---- rights -------------------------------------------------------------------------------
+
+  // The client library does not show the rights that it has, and trying these leaves traces.
+  void say_what_is_not_provable() {
+    std::string writing = written_.empty() ? "the target topics" : "topics";
+    for (std::size_t i = 0; i < std::min(written_.size(), kMostNamed); ++i)
+      writing += (i == 0 ? " " : ", ") + written_[i];
+    if (written_.size() > kMostNamed)
+      writing += fmt::format(" and {} more", written_.size() - kMostNamed);
+    report_.ok(subject_, fmt::format("not provable without traces: WRITE on {}; READ on {}, beyond "
+                                     "describing",
+                                     writing,
+                                     pipeline_.exactly_once && pipeline_.share
+                                         ? fmt::format("groups {} and {}", pipeline_.group,
+                                                       lease_group(pipeline_))
+                                         : "group " + pipeline_.group));
   }
 
   // ---- exactly-once -------------------------------------------------------------------------
@@ -391,10 +433,11 @@ class PipelineCheck {
       report_.failure(subject_, ledger.error());
       return;
     }
+    written_.push_back(ledger->topic);
     if (!ledger->exists) {
-      report_.ok(subject_, fmt::format("the ledger {} is missing and will be made with {}",
-                                       ledger->topic, plural(pipeline_.shards, "partition")));
-      return;
+      will_be_made(with(pipeline_.target, pipeline_.target_properties),
+                   {{"cleanup.policy", "compact"}}, fmt::format("the ledger {}", ledger->topic),
+                   ledger->topic, static_cast<std::int32_t>(pipeline_.shards));
     }
     Waker waker;
     SinkOptions options;
@@ -409,15 +452,17 @@ class PipelineCheck {
     const SystemClock clock;
     for (const Instant until = clock.now() + kTimeout; clock.now() < until;) {
       (*sink)->poll(none);
-      if (const auto fatal = (*sink)->fatal()) {
+      const auto fatal = (*sink)->fatal();
+      // Without a ledger it is looked for in vain, once transactions can be begun.
+      const bool none_yet = fatal && fatal->code == ErrorCode::kUnknownTopic && !ledger->exists;
+      if (fatal && !none_yet) {
         report_.failure(subject_, *fatal);
         return;
       }
-      if ((*sink)->take_transaction_event()) {
-        report_.ok(subject_, fmt::format("transactions can be begun as {} and the ledger {} can be "
-                                         "read; not provable without writing: WRITE on the ledger "
-                                         "and on the target topics",
-                                         options.transaction->transactional_id, ledger->topic));
+      if (none_yet || (*sink)->take_transaction_event()) {
+        report_.ok(subject_, fmt::format("transactions can be begun as {}{}",
+                                         options.transaction->transactional_id,
+                                         none_yet ? "" : " and the ledger can be read"));
         return;
       }
       waker.wait(std::chrono::milliseconds(100));
@@ -425,6 +470,26 @@ class PipelineCheck {
     report_.failure(subject_, {ErrorCode::kUnavailable,
                                fmt::format("the coordinator of transactions of {} does not answer",
                                            pipeline_.target.name)});
+  }
+
+  // Without joining: the others would have to put down their work.
+  void check_lease() {
+    PipelineOptions member = pipeline_;
+    member.source = pipeline_.target;
+    member.source_properties = {};
+    member.group = lease_group(pipeline_);
+    const auto group = connector_.source(member, {});
+    const auto ledger = ledger_topic(pipeline_.daemon, pipeline_.name, 1);
+    if (!group || !ledger) {
+      report_.failure(subject_, !group ? group.error() : ledger.error());
+      return;
+    }
+    const TopicPartition first{*ledger, Partition{0}};
+    if (const auto read = (*group)->committed(std::span(&first, 1), kTimeout); !read) {
+      report_.failure(subject_, read.error());
+    } else {
+      report_.ok(subject_, fmt::format("the lease group {} is there for us", member.group));
+    }
   }
 
   const PipelineOptions& pipeline_;
@@ -436,6 +501,7 @@ class PipelineCheck {
   std::unique_ptr<Target> target_;
   std::vector<TopicInfo> topics_;
   std::map<TopicPartition, Offset> group_;
+  std::vector<std::string> written_;  // topics on the target, and for dead letters
 };
 
 }  // namespace
