@@ -11,6 +11,7 @@ import typing
 import content
 from harness.keyring import KEYS_HEADER, envelope
 from harness.records import read_all
+from load import ABORTED, ACKNOWLEDGED
 
 DEAD_LETTER_PREFIX = "drawbridge.dead-letter."
 SHOWN = 5  # examples of each kind in the findings
@@ -32,9 +33,11 @@ class Verdict:
     copied: int = 0
     dead: int = 0
     lost: int = 0
+    holes: int = 0           # of them with a later record that arrived: nothing waits for these
     doubled: int = 0
     rewinds: int = 0         # how often the copy went back
     longest_rewind: int = 0  # in records
+    longest_repeat: int = 0  # how many records in a row arrived again
     late: int = 0            # repeated runs that were not carried on to where the copy was
     digest: str = ""
     findings: list = dataclasses.field(default_factory=list)
@@ -69,6 +72,7 @@ def _follow(wanted, arrived, verdict, findings, window):
     there = bytearray(len(wanted))
     first = []
     seen = last = -1
+    repeat = 0
     for row in arrived:
         at = number.get(row.identity)
         if at is None:
@@ -79,6 +83,8 @@ def _follow(wanted, arrived, verdict, findings, window):
             findings.add("altered", row.identity.decode())
         if there[at]:
             verdict.doubled += 1
+            repeat = repeat + 1 if at == last + 1 else 1
+            verdict.longest_repeat = max(verdict.longest_repeat, repeat)
             if at != last + 1:
                 verdict.rewinds += 1
                 verdict.longest_rewind = max(verdict.longest_rewind, seen + 1 - at)
@@ -96,12 +102,18 @@ def _follow(wanted, arrived, verdict, findings, window):
     for i, row in enumerate(wanted):
         if not there[i]:
             verdict.lost += 1
+            verdict.holes += i < seen
             findings.add("lost", row.identity.decode())
     return first
 
 
-def compare(key, source, target, dead, window):
-    """One source partition. `window`: how many records the copy may go back; None: not at all."""
+def compare(key, source, target, dead, window, several=False):
+    """One source partition. `window`: how many records may arrive again; None: not one.
+
+    several: of the instances, one that was frozen may write what it had in flight long after
+    another took over. Then it counts how many records arrive again in a row; otherwise, how far the
+    copy goes back.
+    """
     verdict = Verdict(key, source=len(source))
     findings = Findings(verdict.findings)
     if len({row.identity for row in source}) != len(source):
@@ -111,8 +123,9 @@ def compare(key, source, target, dead, window):
     verdict.copied, verdict.dead = len(fates[content.COPY]), len(fates[content.DEAD])
     first = _follow(fates[content.COPY], target, verdict, findings, window)
     _follow(fates[content.DEAD], dead, verdict, findings, window)
-    if window is not None and verdict.longest_rewind > window:
-        findings.add("window", f"the copy went back by {verdict.longest_rewind} records, and "
+    again = verdict.longest_repeat if several else verdict.longest_rewind
+    if window is not None and again > window:
+        findings.add("window", f"the copy went back by {again} records, and "
                                f"{window} is what the documentation allows")
     verdict.digest = _digest(first)
     if not verdict.findings and verdict.digest != _digest(fates[content.COPY]):
@@ -124,9 +137,16 @@ def compare(key, source, target, dead, window):
 def account(key, source, states):
     """The producer's own account against the source: findings about the laboratory itself."""
     held = {content.decode(row.identity).number for row in source}
-    gone = [n for n, state in enumerate(states) if state == 1 and n not in held]
-    return [f"laboratory: {key}: the source lost {len(gone)} records that it had acknowledged "
-            f"(first: {gone[0]})"] if gone else []
+    gone = [n for n, state in enumerate(states) if state == ACKNOWLEDGED and n not in held]
+    shown = [n for n, state in enumerate(states) if state == ABORTED and n in held]
+    findings = []
+    if gone:
+        findings.append(f"laboratory: {key}: the source lost {len(gone)} records that it had "
+                        f"acknowledged (first: {gone[0]})")
+    if shown:
+        findings.append(f"laboratory: {key}: the source shows {len(shown)} records of aborted "
+                        f"transactions (first: {shown[0]})")
+    return findings
 
 
 class Auditor:
@@ -141,7 +161,7 @@ class Auditor:
         self._data_keys = {}
 
     def source(self, cluster, topic):
-        """What must arrive: of sealed values the text that was sealed."""
+        """What must arrive: what is committed; of sealed values the text that was sealed."""
         rows = {}
         for record in self._read(cluster, topic):
             mark = content.identity_of(record.headers)

@@ -120,9 +120,66 @@ class BridgePause(OnInstance):
 
 
 class BridgePauseLong(BridgePause):
-    """SIGSTOP for longer than every timeout of client and broker, then SIGCONT."""
+    """SIGSTOP for longer than every timeout of client, broker and group, then SIGCONT.
 
-    name, hold = "bridge-pause-long", (9.0, 11.0)
+    The group takes it for dead. With others, they have taken over when it wakes up.
+    """
+
+    name, repeats, hold = "bridge-pause-long", True, (9.0, 11.0)
+
+
+class BridgeGone(OnInstance):
+    """kill -9, and no start until the others have taken its part over."""
+
+    name, repeats, needs, hold = "bridge-gone", True, ("several instances",), (0.0, 0.5)
+
+    def inject(self, world):
+        world.wait_caught_up(world.load.mark())
+        self.handover = world.hand_over(self.of(world).kill)
+
+    def heal(self, world):
+        self.of(world).start()
+
+
+class BridgeLeaves(BridgeGone):
+    """SIGTERM, and no start until the others have taken its part over."""
+
+    name, repeats = "bridge-leaves", False
+
+    def inject(self, world):
+        world.wait_caught_up(world.load.mark())
+        self.handover = world.hand_over(self.of(world).terminate)
+
+
+class BridgesAllButOne(OnInstance):
+    """kill -9 of all but one."""
+
+    name, repeats, needs, hold = "bridges-kill-but-one", True, ("three instances",), (0.0, 9.0)
+
+    def _others(self, world):
+        return [other for i, other in enumerate(world.instances) if i != self.instance]
+
+    def inject(self, world):
+        for other in self._others(world):
+            other.kill()
+
+    def heal(self, world):
+        for other in self._others(world):
+            other.start()
+
+
+class BridgesAll(Fault):
+    """kill -9 of all of them at once."""
+
+    name, repeats, needs = "bridges-kill", True, ("several instances",)
+
+    def inject(self, world):
+        for instance in world.instances:
+            instance.kill()
+
+    def heal(self, world):
+        for instance in world.instances:
+            instance.start()
 
 
 # ---- brokers -----------------------------------------------------------------------------------

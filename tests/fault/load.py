@@ -11,8 +11,9 @@ import confluent_kafka
 import content
 from harness import wait_until
 from harness.keyring import KEYS_HEADER, envelope
+from transactions import Transactions
 
-SENT, ACKNOWLEDGED, FAILED = 0, 1, 2
+SENT, ACKNOWLEDGED, FAILED, ABORTED = 0, 1, 2, 3
 TICK = 0.05
 RECORDS_PER_DATA_KEY = 100
 # The client has not heard of a topic or partition that was just made.
@@ -36,11 +37,14 @@ class Stream:
 class Load(threading.Thread):
     """Writes to every stream until stopped.
 
-    states  {Key: a byte for each record: SENT, ACKNOWLEDGED or FAILED}. What failed is unknown: it
-            may be in the source, or not.
+    transactional  the stream that is written to in transactions, too
+    states         {Key: a byte for each record: SENT, ACKNOWLEDGED, FAILED or ABORTED}. What failed
+                   is unknown: it may be in the source, or not.
     """
 
-    def __init__(self, cluster, streams, ring, dataset):
+    OUTCOMES = {"committed": ACKNOWLEDGED, "aborted": ABORTED, "unknown": FAILED}
+
+    def __init__(self, cluster, streams, transactional, ring, dataset):
         super().__init__(daemon=True, name="load")
         self._cluster, self._ring, self._dataset = cluster, ring, dataset
         self.streams = {stream.topic: stream for stream in streams}
@@ -52,6 +56,7 @@ class Load(threading.Thread):
         self._sealed = 0
         self.trouble = None  # what ended the thread
         self._producer = None
+        self._transactions = Transactions(cluster, self, transactional)
 
     # --- What the driver asks ------------------------------------------------------------------
 
@@ -104,18 +109,50 @@ class Load(threading.Thread):
 
     def finish(self):
         """Stops, and waits for what is under way."""
+        self._transactions.stop()
         self._stopping.set()
         self.join(90)
         if self.is_alive():
             raise TimeoutError("the load does not end: the source acknowledges nothing")
-        if self.trouble:
-            raise self.trouble
+        self.check()
+
+    def check(self):
+        """Raises what ended the thread, or the one of the transactions."""
+        for thread in (self, self._transactions):
+            if thread.trouble:
+                raise thread.trouble
+
+    def count(self, state):
+        return sum(states.count(state) for _, states in self._snapshot())
+
+    # --- What the transactions ask -------------------------------------------------------------
+
+    def enter(self, topic):
+        """The next record of a stream, for fields() and settle()."""
+        return self._enter(self.streams[topic])
+
+    def fields(self, entered):
+        """What Producer.produce() takes for an ordinary record."""
+        key, _, number = entered
+        mark = content.Identity(key, number, content.COPY).encode()
+        return {"topic": key.topic, "partition": key.partition, "key": b"%d" % (number % 97),
+                "value": content.body(mark), "headers": [(content.HEADER, mark)]}
+
+    def settle(self, entered, outcome):
+        with self._lock:
+            for _, state, number in entered:
+                state[number] = self.OUTCOMES[outcome]
 
     # --- The thread ----------------------------------------------------------------------------
 
     def run(self):
         try:
+            self._transactions.start()
             self._work()
+            self._transactions.join(60)
+            if self._transactions.is_alive():
+                raise TimeoutError("a transaction of the load does not end")
+            self._close()
         except Exception as error:  # told by finish(), and by the driver's next look
             self.trouble = error
 
@@ -140,6 +177,8 @@ class Load(threading.Thread):
         for _ in range(60):
             if self._producer.flush(1) == 0:
                 break
+
+    def _close(self):
         with self._lock:
             for state in self.states.values():
                 state[:] = state.replace(bytes([SENT]), bytes([FAILED]))
@@ -150,16 +189,17 @@ class Load(threading.Thread):
                            "message.max.bytes": 2_000_000, "reconnect.backoff.max.ms": 300, "socket.timeout.ms": 6000,
                            "topic.metadata.refresh.interval.ms": 1000}))
 
-    def _send(self, stream, kind=None):
+    def _enter(self, stream):
         with self._lock:
-            life, total = stream.life, sum(len(s) for k, s in self.states.items()
-                                           if k.topic == stream.topic)
-            key = content.Key(stream.topic, life, total % stream.partitions)
+            total = sum(len(s) for k, s in self.states.items() if k.topic == stream.topic)
+            key = content.Key(stream.topic, stream.life, total % stream.partitions)
             state = self.states.setdefault(key, bytearray())
-            number = len(state)
             state.append(SENT)
-        identity = content.Identity(key, number, content.DEAD if kind else content.COPY)
-        mark = identity.encode()
+            return key, state, len(state) - 1
+
+    def _send(self, stream, kind=None):
+        key, state, number = self._enter(stream)
+        mark = content.Identity(key, number, content.DEAD if kind else content.COPY).encode()
         headers = [(content.HEADER, mark)]
         name, value = b"%d" % (number % 97), content.body(mark)
         if kind == "large":

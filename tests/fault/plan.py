@@ -65,11 +65,11 @@ def draw(seed, count, shape, capabilities, kinds=None):
     steps, drawn, queue = [], 0, []
     while len(steps) < count:
         if not queue:
-            queue = sorted(FAULTS)
+            queue = list(wanted)
             order.shuffle(queue)
         kind = queue.pop()
         drawn += 1
-        if kind not in wanted or kind in missing:
+        if kind in missing:
             continue
         rng = random.Random(f"step {seed} {drawn}")
         fault = FAULTS[kind]

@@ -17,6 +17,7 @@ class Done:
     took: float
     recovery: float | None
     repeats: int
+    handover: float | None = None  # seconds until the others had taken over
 
 
 def quantiles(values):
@@ -40,9 +41,31 @@ def table(done, unavailable):
     return "\n".join(lines)
 
 
+def spread(values):
+    """{count, p50, p90, max} of what is there."""
+    there = [value for value in values if value is not None]
+    p50, p90, most = quantiles(there) if there else (None, None, None)
+    return {"count": len(there), "p50": p50, "p90": p90, "max": most}
+
+
+def summary(done):
+    """What a record of a run tells of its faults."""
+    kinds = sorted({d.kind for d in done})
+    return {"struck": len(done),
+            "recovery": spread(d.recovery for d in done),
+            "handover": spread(d.handover for d in done),
+            "kinds": {kind: {"count": sum(d.kind == kind for d in done),
+                             "recoveries": [round(d.recovery, 2) for d in done
+                                            if d.kind == kind and d.recovery is not None],
+                             "handovers": [round(d.handover, 2) for d in done
+                                           if d.kind == kind and d.handover is not None],
+                             "repeated": sum(d.repeats for d in done if d.kind == kind)}
+                      for kind in kinds}}
+
+
 def totals(verdicts):
     return {name: sum(getattr(v, name) for v in verdicts)
-            for name in ("source", "copied", "dead", "lost", "doubled", "rewinds", "late")}
+            for name in ("source", "copied", "dead", "lost", "holes", "doubled", "rewinds", "late")}
 
 
 def write(path, **content):

@@ -31,6 +31,7 @@ import report  # noqa: E402
 import world  # noqa: E402
 from faults import FAULTS  # noqa: E402
 from harness import parts  # noqa: E402
+from load import ABORTED  # noqa: E402
 
 MODES = ("at-least-once", "exactly-once")
 SHORT_SEED, SHORT_FAULTS = 1, 45  # so that every kind comes once
@@ -46,13 +47,14 @@ class Lab:
 
     def __init__(self, options, mode, folder):
         self.options, self.mode, self.folder = options, mode, folder
-        self.capabilities = world.capabilities(mode, options.long)
+        self.capabilities = world.capabilities(mode, options.long, options.instances)
         self.done = []
         self.findings = []
         self.struck = {}  # findings by the kinds that were at work; None: the audit
         self.at_work = None
         self.verdicts = []
         self.memory = {}
+        self.aborted = 0
         self.started = time.monotonic()
 
     def say(self, text):
@@ -113,9 +115,12 @@ class Lab:
             self.world.check()
             done = report.Done(step.number, step.kind, str(step), began - self.started,
                                time.monotonic() - began, recovery,
-                               self.world.watch.repeats - repeats)
+                               self.world.watch.repeats - repeats,
+                               getattr(fault, "handover", None))
             self.done.append(done)
             waited = "" if recovery is None else f"  caught up after {recovery:.2f} s"
+            if done.handover is not None:
+                waited = f"  taken over after {done.handover:.2f} s{waited}"
             again = f"  {done.repeats} again" if done.repeats else ""
             self.say(f"{step.number:4}/{len(self.steps)} {step}{waited}{again}")
             if step.number * 4 <= len(self.steps):
@@ -187,7 +192,7 @@ class Lab:
         window = None if self.mode == "exactly-once" else world.WINDOW
         for key in sorted(source.keys() | target.keys() | dead.keys()):
             verdict = audit.compare(key, source.get(key, []), target.get(key, []),
-                                    dead.get(key, []), window)
+                                    dead.get(key, []), window, self.options.instances > 1)
             self.verdicts.append(verdict)
             if verdict.findings:
                 self._keep(key, source=source, target=target, dead=dead)
@@ -196,11 +201,13 @@ class Lab:
             for finding in audit.account(key, source.get(key, []), lab.load.states.get(key, b"")):
                 self.find(finding)
         totals = report.totals(self.verdicts)
+        self.aborted = lab.load.count(ABORTED)
         self.say("audit: {source} records in {partitions} source partitions: {copied} to copy, "
-                 "{dead} dead letters; {lost} lost, {doubled} doubled".format(
-                     partitions=len(self.verdicts), **totals))
-        if totals["source"] == 0:
-            self.find("laboratory: nothing was produced")
+                 "{dead} dead letters; {lost} lost, {doubled} doubled; beside them {aborted} of "
+                 "aborted transactions".format(partitions=len(self.verdicts), aborted=self.aborted,
+                                               **totals))
+        if totals["source"] == 0 or self.aborted == 0:
+            self.find("laboratory: nothing was produced, or no transaction aborted")
 
     def _keep(self, key, **sides):
         """The order in which a partition's records stand, for who looks into a finding."""
@@ -210,16 +217,24 @@ class Lab:
             path.write_text("".join(lines), encoding="utf-8")
 
     def _check_positions(self):
-        """Every stored position is the end of its source partition."""
+        """Every stored position is the end of its source partition: checkpoint, ledger and group.
+
+        With several instances, those that gave a partition away keep the position that they had.
+        """
         lab = self.world
-        ends = {(s.topic, p): end for s in world.streams()
-                for p, (_, end) in lab.source.ends(s.topic).items()}
-        for where, stored in world.positions(lab.instances).items():
-            if stored != ends.pop(where, None):
-                self.find(f"checkpoint: {where} is stored as {stored}")
-        for where, end in ends.items():
-            if end > 0:
-                self.find(f"checkpoint: none for {where}, which ends at {end}")
+        told, groups = world.positions(lab.instances), world.group_positions(lab.source)
+        ledger = world.ledger_positions(lab.target) if self.mode == "exactly-once" else None
+        for stream in world.streams():
+            for number, (_, end) in lab.source.ends(stream.topic).items():
+                where = stream.topic, number
+                if end == 0:
+                    continue
+                if end not in told.get(where, ()):
+                    self.find(f"checkpoint: {where} ends at {end}, stored is {told.get(where)}")
+                if groups.get(where) != end:
+                    self.find(f"group: {where} ends at {end}, committed is {groups.get(where)}")
+                if ledger is not None and ledger.get(where) != end:
+                    self.find(f"ledger: {where} ends at {end}, stated is {ledger.get(where)}")
 
     # --- The report -----------------------------------------------------------------------------
 
@@ -232,17 +247,24 @@ class Lab:
     def conclude(self):
         """Prints the report and writes report.json; true when nothing was found."""
         missing = plan.unavailable(self.capabilities, self.options.kinds or FAULTS)
+        took = time.monotonic() - self.started
         print(f"\n{self.mode}, {self.options.instances} instance(s), seed {self.options.seed}, "
               f"{len(self.done)} of {self.options.faults} faults, "
-              f"{time.monotonic() - self.started:.0f} s")
+              f"{took:.0f} s")
         print(report.table(self.done, missing))
         totals = report.totals(self.verdicts)
         print("records: " + ", ".join(f"{count} {name}" for name, count in totals.items()))
         print(f"memory in KiB: {self.memory}")
+        told = report.summary(self.done) | {
+            "result": "failed" if self.findings else "passed", "mode": self.mode,
+            "instances": self.options.instances, "source_nodes": 3 if self.options.long else 1,
+            "seed": self.options.seed, "planned": self.options.faults, "seconds": round(took),
+            "totals": totals | {"aborted": self.aborted}, "memory": self.memory,
+            "findings": self.findings, "unavailable": missing, "replay": self.replay()}
+        if self.options.report:
+            report.write(self.options.report, **told)
         report.write(
-            self.folder / "report.json", mode=self.mode, seed=self.options.seed,
-            replay=self.replay(), binary=parts.binary(), findings=self.findings,
-            unavailable=missing, memory=self.memory, totals=totals,
+            self.folder / "report.json", **told, binary=parts.binary(),
             faults=[vars(done) for done in self.done],
             plan=[str(step) for step in getattr(self, "steps", [])],
             partitions=[vars(verdict) for verdict in self.verdicts])
@@ -322,6 +344,8 @@ def arguments():
     parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these faults")
     parser.add_argument("--binary", type=pathlib.Path, help="the bridge (default: the build)")
     parser.add_argument("--folder", type=pathlib.Path, help="for logs and the report; kept")
+    parser.add_argument("--report", type=pathlib.Path,
+                        help="write what came of it there, in JSON; record.py makes a record of it")
     parser.add_argument("--junit", type=pathlib.Path, help="write the outcome as tests there")
     parser.add_argument("--list", action="store_true", help="list the faults, and leave")
     parser.add_argument("--plan", action="store_true", help="print the plan, and leave")
@@ -331,6 +355,8 @@ def arguments():
     if options.short:
         options.faults = SHORT_FAULTS
         options.seed = SHORT_SEED if options.seed is None else options.seed
+        if options.report:
+            parser.error("--report is of one run, and --short makes several")
     if options.seed is None:
         options.seed = random.randrange(1_000_000)
     if options.binary:
@@ -339,7 +365,7 @@ def arguments():
 
 
 def show_list(options):
-    missing = plan.unavailable(world.capabilities(options.mode, options.long))
+    missing = plan.unavailable(world.capabilities(options.mode, options.long, options.instances))
     for kind, fault in FAULTS.items():
         note = f"  [not available: {missing[kind]}]" if kind in missing else ""
         print(f"{kind:30} {fault.__doc__.splitlines()[0]}{note}")
@@ -348,7 +374,8 @@ def show_list(options):
 def show_plan(options):
     shape = world.shape(options.instances, options.long)
     for step in plan.draw(options.seed, options.faults, shape,
-                          world.capabilities(options.mode, options.long), options.kinds):
+                          world.capabilities(options.mode, options.long, options.instances),
+                          options.kinds):
         print(f"{step.number:4} {step}")
 
 

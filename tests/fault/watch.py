@@ -10,9 +10,10 @@ import time
 import confluent_kafka
 
 import content
-from load import FAILED
+from load import ABORTED, FAILED
 
 LOOK_FOR_PARTITIONS = 1.0
+GONE = (FAILED, ABORTED)  # nobody waits for these
 
 
 class Watch(threading.Thread):
@@ -45,7 +46,7 @@ class Watch(threading.Thread):
                 at = self._frontier.get(key, 0)
                 seen = self._seen.get(key, b"")
                 state = self._load.states[key]
-                while at < wanted and ((at < len(seen) and seen[at]) or state[at] == FAILED):
+                while at < wanted and ((at < len(seen) and seen[at]) or state[at] in GONE):
                     at += 1
                 self._frontier[key] = at
             if at < wanted:

@@ -28,6 +28,11 @@ GROWING, GROWS_TO = "plain.b", 12
 TARGET_LIMIT = 100_000  # max.message.bytes of plain.b on the target
 TARGET_NODES = 3
 SHARDS = 2
+SESSION = "6s"  # after which an instance that says nothing is taken for dead
+TRANSACTIONAL = "plain.t"
+# Groups form at once, and what a dead producer left open is aborted within seconds.
+BROKER = {"group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "1000",
+          "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
 CHECKPOINT = {"interval": "300ms", "records": 500}
 IN_FLIGHT = {"bytes": "8MiB", "records": 1000}
 # How many records a partition may go back at least once: what was in flight, and what came since
@@ -42,14 +47,15 @@ PRODUCER = {"request.timeout.ms": 3000}
 
 def streams():
     return [Stream("plain.a", 500, 4), Stream("plain.b", 200, 2),
-            Stream("sealed", 150, 3, sealed=True), Stream(RENEWED, 40, 2)]
+            Stream("sealed", 150, 3, sealed=True), Stream(RENEWED, 40, 2),
+            Stream(TRANSACTIONAL, 40, 2)]
 
 
 # Capabilities that depend on how the lab is run, not on the machine.
-FORMS = {"three source nodes", "exactly-once"}
+FORMS = {"three source nodes", "exactly-once", "several instances", "three instances"}
 
 
-def capabilities(mode, long):
+def capabilities(mode, long, instances=1):
     """What this machine and this run can do."""
     return {name for name, there in {
         "toxiproxy": Toxiproxy.available(),
@@ -57,6 +63,8 @@ def capabilities(mode, long):
         "shim": shim.compiler() is not None,
         "three source nodes": long,
         "exactly-once": mode == "exactly-once",
+        "several instances": instances > 1,
+        "three instances": instances > 2,
     }.items() if there}
 
 
@@ -156,17 +164,18 @@ class World:
         for number in range(1, self._count + 1):
             self.instances.append(Instance(self._configuration(), self.folder / f"bridge-{number}",
                                            library, keys))
-        self.load = Load(self.source, streams(), self.rings["here"], DATASET)
+        self.load = Load(self.source, streams(), TRANSACTIONAL, self.rings["here"], DATASET)
         isolation = "read_committed" if self.mode == "exactly-once" else "read_uncommitted"
         topics = [stream.topic for stream in streams()] + list(DEAD.values())
         self.watch = Watch(self.target, topics, self.load, isolation, self._open_whole)
 
     def _make_cluster(self, name, version, count):
-        setattr(self, name, Cluster(version, name, count, toxi=Toxiproxy.available()))
+        setattr(self, name, Cluster(version, name, count, toxi=Toxiproxy.available(),
+                                    properties=BROKER))
 
     def _configuration(self):
         common = {"shards": SHARDS, "checkpoint": CHECKPOINT, "max_in_flight": IN_FLIGHT,
-                  "target": PRODUCER}
+                  "target": PRODUCER, "session_timeout": SESSION}
         if self.mode != "at-least-once":
             common["delivery"] = self.mode
 
@@ -174,7 +183,7 @@ class World:
             at = cluster.toxi_bootstrap if self.proxy else cluster.bootstrap
             return {"bootstrap.servers": at, **CLIENT}
 
-        return configuration(road(self.source), road(self.target), {
+        made = configuration(road(self.source), road(self.target), {
             "plain": pipeline(["^plain[.].*"], on_error={"dead-letter": {"topic": DEAD["plain"]}},
                               **_own(common)),
             "sealed": pipeline(["sealed"], dataset=DATASET.decode(), require={
@@ -184,6 +193,10 @@ class World:
                 **_own(common)),
             "reborn": pipeline([RENEWED], source={"on-gap": "earliest"}, **_own(common)),
         }, list(self.rings.values()), name="fault")
+        if self._count == 1:
+            # Static membership: after kill -9 it goes on at once, not when its session has ended.
+            made["daemon"]["instance"] = "lab-1"
+        return made
 
     def _open_whole(self, message):
         record = Record(message.partition(), message.offset(), 0, 0, message.key(), message.value(),
@@ -211,9 +224,9 @@ class World:
         """Raises when something that should run does not."""
         for instance in self.instances:
             instance.check()
-        for thread in (self.load, self.watch):
-            if thread.trouble:
-                raise thread.trouble
+        self.load.check()
+        if self.watch.trouble:
+            raise self.watch.trouble
 
     def wait_caught_up(self, mark, timeout=60, since=None):
         """Waits until everything of `mark` has arrived; returns the seconds since then."""
@@ -226,6 +239,15 @@ class World:
                                      f"still to come: {short}")
             time.sleep(0.02)
         return time.monotonic() - started
+
+    def hand_over(self, leave):
+        """Calls `leave`, which takes an instance away; the seconds from then until the others have
+        copied what came meanwhile."""
+        began = time.monotonic()
+        leave()
+        self.load.wait_alive()
+        self.wait_caught_up(self.load.mark(), since=began)
+        return time.monotonic() - began
 
     def coordinator(self, cluster, topic, name):
         """The node that leads the internal partition which `name` belongs to."""
@@ -307,8 +329,30 @@ def supported_modes():
     return [mode for mode in ("at-least-once", "exactly-once") if f"`{mode}`" in line]
 
 
+def ledger_positions(target):
+    """{(topic, partition): next offset} as the pipelines' ledgers tell: see LEDGER.md."""
+    found = {}
+    for pipeline in ("plain", "sealed", "reborn"):
+        for records in target.read(f"__drawbridge.ledger.fault.{pipeline}.1").values():
+            for record in records:
+                if record.key[:1] != b"\x01":
+                    continue  # a header
+                _, topic, partition = record.key[1:].split(b"\0", 2)
+                where = topic.decode(), int.from_bytes(partition, "big")
+                found[where] = int.from_bytes(record.value[2:10], "big")
+    return found
+
+
+def group_positions(source):
+    """{(topic, partition): offset} that the pipelines' groups have committed on the source."""
+    pipelines = {RENEWED: "reborn", "sealed": "sealed"}
+    return {(stream.topic, number): offset for stream in streams() for number, offset in
+            source.committed(f"drawbridge-{pipelines.get(stream.topic, 'plain')}",
+                             stream.topic).items()}
+
+
 def positions(instances):
-    """{(topic, partition): next offset} as `drawbridge offsets list` tells; the furthest of all."""
+    """{(topic, partition): next offsets} as `drawbridge offsets list` tells, of each instance."""
     found = {}
     for instance in instances:
         listed = instance.bridge.with_config("offsets list", "--format", "json")
@@ -316,5 +360,5 @@ def positions(instances):
             raise AssertionError(f"offsets list of {instance.name}: {listed.text}")
         for entry in json.loads(listed.out):
             where = entry["topic"], entry["partition"]
-            found[where] = max(entry["next"], found.get(where, 0))
+            found.setdefault(where, set()).add(entry["next"])
     return found
