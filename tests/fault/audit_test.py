@@ -45,6 +45,12 @@ def test_one_lost(missing):
     assert f"lost: {row(missing).identity.decode()}" in verdict.findings
 
 
+@pytest.mark.parametrize(("gone", "holes"), [(0, 1), (7, 1), (19, 0)])
+def test_what_is_still_to_come_is_told_from_a_hole(gone, holes):
+    verdict = compare(SOURCE[:gone] + SOURCE[gone + 1:])
+    assert (verdict.lost, verdict.holes) == (1, holes)
+
+
 def test_all_lost():
     verdict = compare([])
     assert verdict.lost == 20 and "lost: 20 in all" in verdict.findings
@@ -70,6 +76,23 @@ def test_a_run_repeated_from_before_the_window():
 def test_several_short_rewinds_are_not_added_up():
     verdict = compare(SOURCE[:10] + SOURCE[5:12] + SOURCE[8:])
     assert (verdict.findings, verdict.rewinds) == ([], 2)
+
+
+def test_with_several_instances_a_late_run_counts_by_its_length():
+    """One that was frozen wakes up, far behind, and writes what it had in flight."""
+    late = [*SOURCE[:18], *SOURCE[2:5], *SOURCE[18:]]
+    assert kinds(compare(late)) == {"window"}
+    verdict = audit.compare(KEY, SOURCE, late, [], WINDOW, several=True)
+    assert (verdict.findings, verdict.longest_repeat, verdict.late) == ([], 3, 1)
+    long = [*SOURCE[:18], *SOURCE[2:13], *SOURCE[18:]]
+    assert kinds(audit.compare(KEY, SOURCE, long, [], WINDOW, several=True)) == {"window"}
+
+
+def test_a_record_of_an_aborted_transaction_on_the_target():
+    """read_committed does not show it in the source."""
+    committed = [r for r in SOURCE if r != row(7)]
+    assert compare(committed, committed).findings == []
+    assert kinds(compare(SOURCE, committed)) == {"foreign"}
 
 
 def test_two_swapped():
@@ -127,6 +150,9 @@ def test_acknowledged_records_must_be_in_the_source():
     assert audit.account(KEY, SOURCE, bytearray([1] * 20 + [2])) == []  # failed: unknown
     (finding,) = audit.account(KEY, SOURCE, bytearray([1] * 21))
     assert "the source lost 1" in finding
+    assert audit.account(KEY, SOURCE, bytearray([1] * 20 + [3])) == []  # aborted, and not there
+    (finding,) = audit.account(KEY, SOURCE, bytearray([3] + [1] * 19))
+    assert "the source shows 1 records of aborted transactions" in finding
 
 
 def test_identities_say_who_a_record_is():
