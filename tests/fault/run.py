@@ -39,7 +39,8 @@ RECOVERY_LIMIT = 60.0
 MEMORY_LIMIT = 1.2
 WARM_UP = 5.0
 LAST_CHANCE = 20.0  # seconds to arrive after a failure, before both sides are compared
-PRODUCER_LOST = b"the producer became unusable"
+# After these words of a bridge's log, records may arrive again.
+EXPLAINED = (b"the producer became unusable", b"the group took this instance for dead")
 
 
 class Lab:
@@ -320,8 +321,8 @@ class Window:
         """How often something happened after which records may arrive again."""
         if self._lab.mode == "exactly-once":
             return 0
-        lost = sum(i.bridge.log.read_bytes()[self._logs[i.name]:].count(PRODUCER_LOST)
-                   for i in self._lab.instances)
+        said = [i.bridge.log.read_bytes()[self._logs[i.name]:] for i in self._lab.instances]
+        lost = sum(text.count(words) for text in said for words in EXPLAINED)
         named = sum(step.repeats for step in self._steps)
         if not named:
             return lost
