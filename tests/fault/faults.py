@@ -792,9 +792,9 @@ class KeysDenied(OnKeys):
 
 
 class KeysFailing(OnKeys):
-    """The key file is not there."""
+    """The key file is not there. A bridge that is started then would end with 1, as it should."""
 
-    name = "keys-failing"
+    name, killable = "keys-failing", False
 
     def inject(self, world):
         path = self.ring(world).path

@@ -141,7 +141,8 @@ def try_mutant(mutant, options, folder):
         status, report = strike(binary, mutant, folder / f"try-{attempt}")
         took = time.monotonic() - began
         found = evidence(report, mutant.expect) if status == CAUGHT else 0
-        told = (f"{report['struck']} faults of seed {mutant.seed}, {took:.0f} s, "
+        within = min(report['struck'] + 1, int(mutant.faults))
+        told = (f"within {within} faults of seed {mutant.seed}, {took:.0f} s, "
                 f"{report['totals']['lost']} lost, {report['totals']['doubled']} doubled")
         if found:
             print(f"{mutant.name}: caught ({mutant.expect}: {found}; {told})", flush=True)
