@@ -183,7 +183,8 @@ class World:
             at = cluster.toxi_bootstrap if self.proxy else cluster.bootstrap
             return {"bootstrap.servers": at, **CLIENT}
 
-        made = configuration(road(self.source), road(self.target), {
+        # Alone, a static member: after kill -9 it goes on at once, not when its session has ended.
+        return configuration(road(self.source), road(self.target), {
             "plain": pipeline(["^plain[.].*"], on_error={"dead-letter": {"topic": DEAD["plain"]}},
                               **_own(common)),
             "sealed": pipeline(["sealed"], dataset=DATASET.decode(), require={
@@ -192,11 +193,8 @@ class World:
                 on_error={"dead-letter": {"topic": DEAD["sealed"], "seal": "here"}},
                 **_own(common)),
             "reborn": pipeline([RENEWED], source={"on-gap": "earliest"}, **_own(common)),
-        }, list(self.rings.values()), name="fault")
-        if self._count == 1:
-            # Static membership: after kill -9 it goes on at once, not when its session has ended.
-            made["daemon"]["instance"] = "lab-1"
-        return made
+        }, list(self.rings.values()), name="fault",
+            instance="lab-1" if self._count == 1 else None)
 
     def _open_whole(self, message):
         record = Record(message.partition(), message.offset(), 0, 0, message.key(), message.value(),
