@@ -38,6 +38,7 @@ SHORT_SEED, SHORT_FAULTS = 1, 45  # so that every kind comes once
 RECOVERY_LIMIT = 60.0
 MEMORY_LIMIT = 1.2
 WARM_UP = 5.0
+GROUP_WAIT = 15.0   # seconds until the source's group has heard of the end; it is told at leisure
 LAST_CHANCE = 20.0  # seconds to arrive after a failure, before both sides are compared
 # After these words of a bridge's log, records may arrive again.
 EXPLAINED = (b"the producer became unusable", b"the group took this instance for dead")
@@ -153,6 +154,7 @@ class Lab:
         took = self.world.wait_caught_up(self.world.load.mark(), RECOVERY_LIMIT)
         self.say(f"the load has ended: all arrived within {took:.2f} s")
         time.sleep(1.0)
+        self.world.wait_group_told(GROUP_WAIT)
         self._check_repeats()
         self.memory["after"] = [i.resident() for i in self.world.instances]
         self._compare_memory()
@@ -232,7 +234,7 @@ class Lab:
                     continue
                 if end not in told.get(where, ()):
                     self.find(f"checkpoint: {where} ends at {end}, stored is {told.get(where)}")
-                if groups.get(where) != end:
+                if groups.get(where) != end:  # see also wait_group_told()
                     self.find(f"group: {where} ends at {end}, committed is {groups.get(where)}")
                 if ledger is not None and ledger.get(where) != end:
                     self.find(f"ledger: {where} ends at {end}, stated is {ledger.get(where)}")

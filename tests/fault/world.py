@@ -238,6 +238,17 @@ class World:
             time.sleep(0.02)
         return time.monotonic() - started
 
+    def wait_group_told(self, timeout):
+        """Until the pipelines' groups are at the ends of the source, or the time is over."""
+        def told():
+            groups = group_positions(self.source)
+            return all(groups.get((stream.topic, number)) == end for stream in streams()
+                       for number, (_, end) in self.source.ends(stream.topic).items() if end > 0)
+
+        deadline = time.monotonic() + timeout
+        while not told() and time.monotonic() < deadline:
+            time.sleep(0.2)
+
     def hand_over(self, leave):
         """Calls `leave`, which takes an instance away; the seconds from then until the others have
         copied what came meanwhile."""
