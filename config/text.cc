@@ -136,9 +136,11 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
   for (const std::string& candidate : known) {
     const std::size_t difference = word.size() > candidate.size() ? word.size() - candidate.size()
                                                                   : candidate.size() - word.size();
-    if (difference >= best) continue;
+    if (difference > best) continue;
     const std::size_t edits = distance(word, candidate);
-    if (edits < best) {
+    // Of two that are as near, the one that was being typed.
+    const bool goes_on = edits == best && edits <= limit && candidate.starts_with(word);
+    if (edits < best || goes_on) {
       best = edits;
       result = candidate;
     }

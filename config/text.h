@@ -19,7 +19,8 @@ std::string printable(std::string_view text, std::size_t most = 60);
 std::string joined(std::span<const std::string> words);
 
 // The known name that was probably meant; nullopt where none is near. Near: at most one edit
-// (insertion, deletion, replacement, swap of neighbours) for three characters, and three in all.
+// (insertion, deletion, replacement, swap of neighbours) for three characters, and three in all. Of
+// two that are as near, the one that begins with the word.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> known);
 
 // Digits with an optional minus, in range; nothing else.

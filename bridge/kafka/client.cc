@@ -13,6 +13,7 @@
 
 #include "bridge/base/log.h"
 #include "bridge/kafka/errors.h"
+#include "bridge/kafka/monotonic_waits.h"
 #include "bridge/kafka/properties.h"
 
 namespace drawbridge::kafka {
@@ -203,6 +204,7 @@ Result<ConfPtr> configure(const ClientConfig& config) {
 Client::Client(rd_kafka_t* rk, std::shared_ptr<State> state) : rk_(rk), state_(std::move(state)) {}
 
 Result<std::unique_ptr<Client>> Client::make(const ClientConfig& config, ClientListener* listener) {
+  use_monotonic_waits();
   DRAWBRIDGE_ASSIGN(ConfPtr conf, configure(config));
   auto state = std::make_shared<State>();
   state->name = config.name;

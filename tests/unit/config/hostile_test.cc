@@ -75,9 +75,7 @@ TEST(Hostile, UnknownKeys) {
       {pipeline(kFrom + ", " + kTo + ", \"a\\e[2Jb\": 2"),
        {"4:58: unknown key `a\\u{1b}[2Jb` in `pipelines.p`; there are from, dataset, require, "
         "transforms, to, on-error, delivery, commit-interval, share, session-timeout, shards, "
-        "max-in-flight, checkpoint, "
-        "refresh, "
-        "drain-timeout"}},
+        "max-in-flight, checkpoint, refresh, drain-timeout"}},
       {pipeline(kFrom + ", " + kTo + ", transforms: [{encrpyt: {domain: k}}]"),
        {"4:72: unknown transform `encrpyt`; did you mean `encrypt`?"}},
       {pipeline(kFrom + ", " + kTo + ", transforms: [{encrypt: {domian: k}}]"),
