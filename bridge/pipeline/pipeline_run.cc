@@ -685,6 +685,19 @@ void Pipeline::Run::report_progress(Instant now) {
        {"failed", status.failed_records},
        {"dropped", status.dropped},
        {"adapted", status.adapted}});
+  if (!options_.exactly_once) return;
+  DurationHistogram stall;
+  for (const Shard& shard : shards_) {
+    if (shard.worker) stall.add(shard.worker->stats().commit_stall);
+  }
+  const auto millis = [&](double quantile) {
+    return std::chrono::duration<double, std::milli>(stall.quantile(quantile)).count();
+  };
+  log(Level::kInfo, "transactions",
+      {{"pipeline", options_.name},
+       {"committed", stall.count()},
+       {"stall_p50_ms", millis(0.5)},
+       {"stall_p99_ms", millis(0.99)}});
 }
 
 Result<void> Pipeline::Run::look_after() {

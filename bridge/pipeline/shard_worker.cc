@@ -292,7 +292,10 @@ void ShardWorker::carry_out(Instant now) {
                          save(commit, now);
                        }
                      },
-                     [&](const CutCommand&) { sink_->cut(); },
+                     [&](const CutCommand&) {
+                       cut_at_ = deps_.clock.now();
+                       sink_->cut();
+                     },
                      [&](const AbortCommand&) { sink_->abort(); },
                      [&](const GroupCommitCommand& commit) {
                        std::vector<std::pair<TopicPartition, Offset>> offsets;
@@ -357,6 +360,7 @@ void ShardWorker::take_transaction_events(Instant now) {
         ledger_ready(*event, now);
         break;
       case TransactionEvent::Kind::kCommitted:
+        stats_.commit_stall.add(deps_.clock.now() - cut_at_);
         deps_.ledger->committed();
         for (const PositionUpdate& update : in_commit_) {
           uncached_.insert_or_assign(update.slot, update);

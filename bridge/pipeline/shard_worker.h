@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "bridge/base/clock.h"
+#include "bridge/base/duration_histogram.h"
 #include "bridge/base/waker.h"
 #include "bridge/checkpoint/store.h"
 #include "bridge/pipeline/options.h"
@@ -97,6 +98,7 @@ struct ShardStats {
   std::atomic<std::int64_t> lag{0};  // records behind the ends that were seen
   std::atomic<bool> waiting_for_keys{false};
   std::atomic<bool> store_failing{false};
+  DurationHistogram commit_stall;  // of transactions: from the cut until others may be sent
 };
 
 // Everything a shard works with. All of it outlives the worker.
@@ -237,6 +239,7 @@ class ShardWorker {
   std::vector<PositionUpdate> in_commit_;
   std::map<SlotId, PositionUpdate> uncached_;  // committed, and not in the store yet
   Instant cache_at_;
+  Instant cut_at_;
   Hand hand_;
   std::uint64_t adapted_before_ = 0;  // by sinks that are gone
   Instant retry_at_;                  // for what waits without a wake-up
