@@ -134,17 +134,20 @@ class Lab:
             raise RuntimeError(f"{process.args[:2]}: {process.log.read_text()[-2000:]}")
         return json.loads(process.log.read_text().splitlines()[-1])
 
-    def configure(self, topic, to, transforms=(), bootstrap=None, **settings):
+    def configure(self, topic, to, transforms=(), bootstrap=None, name=None, daemon=(),
+                  **settings):
         """A configuration file in a folder of its own; nothing but what a user must write.
 
+        name: of daemon and pipeline, where several share it. daemon: more keys of the daemon.
         settings: more keys of the pipeline, with underscores for dashes.
         """
-        name = self.name("run")
-        folder = self.folder / name
+        folder = self.folder / self.name("run")
+        name = name or folder.name
         folder.mkdir()
         servers = {"src": self.broker.bootstrap, "dst": bootstrap or self.broker.bootstrap}
         config = {
-            "daemon": {"name": name, "state-directory": "state", "log": {"format": "json"}},
+            "daemon": {"name": name, "state-directory": "state", "log": {"format": "json"},
+                       **dict(daemon)},
             "clusters": {n: {"bootstrap.servers": s} for n, s in servers.items()},
             "key_domains": {ring.domain: ring.options() for ring in self.rings},
             "pipelines": {name: {
@@ -165,6 +168,23 @@ class Lab:
         return parts.spawn([self.binary, "run", "-c", str(folder / "bridge.yaml"), *arguments],
                            folder / "bridge.log", cwd=folder)
 
+    @staticmethod
+    def wait_shared(folders):
+        """Until each of some instances works on a part that the others leave to it."""
+        def parts_of(folder):
+            newest = 0
+            for line in (folder / "bridge.log").read_text(errors="replace").splitlines():
+                if '"pipeline running"' in line:
+                    newest = int(json.loads(line)["partitions"].split()[0])
+                elif '"the group deals' in line or '"drawbridge started"' in line:
+                    newest = 0
+            return newest
+
+        def shared():
+            return all(parts_of(folder) for folder in folders)
+
+        wait_until(shared, 90, "the instances to share the pipeline")
+
     def copy(self, topic, to, transforms=(), bootstrap=None, **settings):
         """Runs the bridge until it has caught up, and measures it.
 
@@ -181,7 +201,8 @@ class Lab:
         arrived = {p: end - begin for p, (begin, end) in self.broker.ends(to).items()}
         if settings.get("delivery") == "exactly-once":
             # Each commit leaves a marker in each partition that it wrote to.
-            run.inside = {"commits": [arrived[p] - first[p] for p in first]}
+            said = [json.loads(line) for line in log.splitlines() if '"transactions"' in line]
+            run.inside = {"commits": [arrived[p] - first[p] for p in first], "stalls": said[-1]}
             arrived = {p: count - marks for (p, count), marks
                        in zip(arrived.items(), run.inside["commits"])}
             if min(run.inside["commits"]) < 1:

@@ -9,14 +9,19 @@ import platform
 import subprocess
 import time
 
+import recovery
 import sampling
 from lab import CHECKOUT, SHARDS, Lab, memory_disk, note
 from report import Bars, Figures, cpu, megabytes, rate, table
 
-SECTIONS = ("throughput", "wide", "transactions", "latency", "memory", "distance")
+SECTIONS = ("throughput", "wide", "transactions", "recovery", "latency", "memory", "distance")
 RECORDS = {100: 3_000_000, 1024: 1_000_000, 10240: 150_000}  # some seconds of each
 PARTITIONS = 4
 LATENCY_RATE, LATENCY_SECONDS = 10_000, 15
+LATENCY_VARIANTS = {"at least once": {}, **{
+    f"exactly once, {ms} ms": {"delivery": "exactly-once", "commit_interval": f"{ms}ms"}
+    for ms in (10, 50, 100)}}
+KILLS, SESSION = 20, 10
 SLOW_KB_PER_S, SLOW_SECONDS = 10_000, 15
 DISTANCE_MS = 25  # each way
 MEMORY_LIMIT = 200e6
@@ -196,8 +201,10 @@ class Bench:
             note(f"transactions: round {round_ + 1} of {self.rounds}")
             for variant, settings in variants.items():
                 to = self.lab.name("copy")
-                self.keep("transactions", round_, variant, size,
-                          self.lab.copy(topic, to, **settings))
+                run = self.keep("transactions", round_, variant, size,
+                                self.lab.copy(topic, to, **settings))
+                if settings:
+                    self.raw[-1]["stalls"] = run["inside"].pop("stalls")
                 self.lab.drop(to)
         self.lab.drop(topic)
         self.print_runs(f"Exactly once, {size_name(size)}", "transactions", list(variants), size)
@@ -214,31 +221,99 @@ class Bench:
             achieved = [records / r["whole_rate"] * 1000 * len(r["inside"]["commits"])
                         / sum(r["inside"]["commits"]) for r in self.raw
                         if r["section"] == "transactions" and r["variant"] == variant]
-            rows.append([variant, f"{Figures(achieved).median:.0f} ms"])
-        print("\n" + table(["", "commit interval achieved, start and end of the run included"],
-                           rows), flush=True)
+            stalls = [Figures([r["stalls"][name] for r in self.raw if r["section"] ==
+                               "transactions" and r["variant"] == variant]).median
+                      for name in ("stall_p50_ms", "stall_p99_ms")]
+            rows.append([variant, f"{Figures(achieved).median:.0f} ms",
+                         *[f"{stall:.0f} ms" for stall in stalls]])
+        print("\n" + table(["", "commit interval achieved, start and end of the run included",
+                            "commit stall p50", "p99"], rows), flush=True)
+
+    # --- Recovery ------------------------------------------------------------------------------
+
+    def recovery(self):
+        """From kill -9 to the moment when every partition shows what was sent after it."""
+        kills = max(int(KILLS * min(self.scale, 1)), 2)
+        rows = []
+        for delivery in ("at-least-once", "exactly-once"):
+            note(f"recovery, {delivery}: the only instance, {kills} times")
+            rows.append([delivery, "the only instance, started again at once",
+                         *self._recovery_row(self._kill_the_only_one(delivery, kills))])
+            note(f"recovery, {delivery}: one of two, {kills} times")
+            rows.append([delivery, f"one of two, session-timeout {SESSION} s",
+                         *self._recovery_row(self._kill_one_of_two(delivery, kills))])
+        print("\n### Recovery after kill -9, seconds\n")
+        print(table(["delivery", "killed", "p50", "max", "kills"], rows), flush=True)
+
+    @staticmethod
+    def _recovery_row(seconds):
+        return [f"{Figures(seconds).median:.2f}", f"{Figures(seconds).worst:.2f}", len(seconds)]
+
+    def _traffic(self):
+        source = self.lab.broker.create_topic(self.lab.name("steady"), PARTITIONS)
+        target = self.lab.broker.create_topic(self.lab.name("copy"), PARTITIONS)
+        return source, target, recovery.Traffic(self.lab.broker, source, target, PARTITIONS)
+
+    def _kill_the_only_one(self, delivery, kills):
+        source, target, traffic = self._traffic()
+        folder = self.lab.configure(source, target, daemon={"instance": "only"}, delivery=delivery)
+        bridge, found = self.lab.start_bridge(folder), []
+        try:
+            for _ in range(kills):
+                moment = recovery.kill(traffic, bridge)
+                bridge = self.lab.start_bridge(folder)
+                found.append(traffic.wait_past(moment))
+        finally:
+            bridge.terminate()
+            bridge.wait(45)
+            traffic.close()
+        self.lab.drop(source, target)
+        return found
+
+    def _kill_one_of_two(self, delivery, kills):
+        source, target, traffic = self._traffic()
+        folders = [self.lab.configure(source, target, name="two", delivery=delivery,
+                                      session_timeout=f"{SESSION}s") for _ in range(2)]
+        bridges, found = [self.lab.start_bridge(folder) for folder in folders], []
+        try:
+            for number in range(kills):
+                self.lab.wait_shared(folders)
+                moment = recovery.kill(traffic, bridges[number % 2])
+                found.append(traffic.wait_past(moment))
+                bridges[number % 2] = self.lab.start_bridge(folders[number % 2])
+        finally:
+            for bridge in bridges:
+                bridge.terminate()
+                bridge.wait(45)
+            traffic.close()
+        self.lab.drop(source, target)
+        return found
 
     # --- Latency -------------------------------------------------------------------------------
 
     def latency(self):
         for round_ in range(self.rounds):
-            note(f"latency: round {round_ + 1} of {self.rounds}")
-            self.keep("latency", round_, "pass-through", 1024, self._latency())
+            for variant, settings in LATENCY_VARIANTS.items():
+                note(f"latency, {variant}: round {round_ + 1} of {self.rounds}")
+                self.keep("latency", round_, variant, 1024, self._latency(settings))
         rows = []
-        for reader in ("direct", "bridged", "added"):
-            found = [r[reader] for r in self.raw if r["section"] == "latency"]
-            rows.append([reader, *[f"{Figures([f[q] for f in found]).median:.2f}"
-                                   for q in ("p50", "p90", "p99", "p999", "max")]])
+        for variant in LATENCY_VARIANTS:
+            for reader in ("direct", "bridged", "added"):
+                found = [r[reader] for r in self.raw
+                         if (r["section"], r["variant"]) == ("latency", variant)]
+                rows.append([variant, reader, *[f"{Figures([f[q] for f in found]).median:.2f}"
+                                                for q in ("p50", "p90", "p99", "p999", "max")]])
         print(f"\n### Latency at {LATENCY_RATE:,} records/s of 1 KiB, ms\n")
-        print(table(["", "p50", "p90", "p99", "p99.9", "max"], rows), flush=True)
+        print(table(["", "", "p50", "p90", "p99", "p99.9", "max"], rows), flush=True)
         self.bars.below("added latency at 10,000 records/s, p99, ms", Figures(
-            [r["added"]["p99"] for r in self.raw if r["section"] == "latency"]), 10)
+            [r["added"]["p99"] for r in self.raw
+             if (r["section"], r["variant"]) == ("latency", "at least once")]), 10)
 
-    def _latency(self):
+    def _latency(self, settings):
         broker = self.lab.broker
         source = broker.create_topic(self.lab.name("paced"), PARTITIONS)
         target = broker.create_topic(self.lab.name("copy"), PARTITIONS)
-        folder = self.lab.configure(source, target)
+        folder = self.lab.configure(source, target, **settings)
         bridge = self.lab.start_bridge(folder)
         records = LATENCY_RATE * LATENCY_SECONDS
         probe = self.lab.start_tool(
@@ -356,7 +431,7 @@ class Bench:
             self.warm_up()
         for section in sections:
             {"throughput": self.throughput, "wide": self.wide,
-             "transactions": self.transactions, "latency": self.latency,
+             "transactions": self.transactions, "recovery": self.recovery, "latency": self.latency,
              "memory": self.memory_use, "distance": self.distance}[section]()
         if "throughput" in sections:
             self.crypto_table()

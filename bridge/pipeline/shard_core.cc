@@ -391,7 +391,8 @@ const std::vector<ShardCore::Released>& ShardCore::collect_released() {
     Partition& partition = at(slot);
     partition.touched = false;
     const std::size_t released = partition.tracker.release([&](Offset, std::uint64_t id) {
-      released_.push_back({static_cast<EntryId>(id), slot, false});
+      // What a lost transaction held will be passed again.
+      released_.push_back({static_cast<EntryId>(id), slot, false, !rewind_all_});
       free_entries_.push_back(static_cast<EntryId>(id));
     });
     if (released > 0) released_.back().newest = true;
@@ -423,7 +424,7 @@ void ShardCore::forget(SlotId slot, Partition& partition, Offset position) {
   partition.tracker.reset(position, [&](Offset, std::uint64_t id) {
     const auto entry = static_cast<EntryId>(id);
     if (!entries_[entry].acknowledged) --outstanding_;
-    forgotten_.push_back({entry, slot, false});
+    forgotten_.push_back({entry, slot, false, false});
   });
 }
 

@@ -104,7 +104,8 @@ class ShardCore {
   struct Released {
     EntryId entry;
     SlotId slot;
-    bool newest;  // the last one of its partition in this round: its witness is wanted
+    bool newest;         // the last one of its partition in this round: its witness is wanted
+    bool passed = true;  // its partition's position; otherwise a rewind dropped it
   };
 
   ShardCore(const ShardLimits& limits, OnGap on_gap, Instant now);

@@ -99,21 +99,22 @@ const LedgerPosition* ShardLedger::find(const TopicPartition& at) const {
   return found == positions_.end() ? nullptr : &found->second;
 }
 
-Result<std::vector<LedgerRecord>> ShardLedger::state(
-    std::span<const std::pair<TopicPartition, Position>> positions, WallMillis now) {
+Result<std::vector<LedgerRecord>> ShardLedger::state(std::span<const LedgerStatement> statements,
+                                                     WallMillis now) {
   std::vector<LedgerRecord> records;
-  records.reserve(positions.size() + 1);
+  records.reserve(statements.size() + 1);
   if (!header_written_) {
     header_.made_at = now;
     DRAWBRIDGE_ASSIGN(LedgerRecord record, encode_ledger(header_));
     records.push_back(std::move(record));
   }
   ++sequence_;
-  for (const auto& [at, position] : positions) {
+  for (const auto& [at, position, digest] : statements) {
     LedgerPosition said;
     said.cluster_id = identity_.cluster_id;
     said.at = at;
     said.position = position;
+    said.digest = digest;
     said.sequence = sequence_;
     said.saved_at = now;
     DRAWBRIDGE_ASSIGN(LedgerRecord record, encode_ledger(said));

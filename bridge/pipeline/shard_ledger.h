@@ -30,6 +30,13 @@ struct LedgerIdentity {
 // kForeign, kInvalid; they say what to do.
 Result<void> check_header(const LedgerHeader& header, const LedgerIdentity& expected);
 
+// What a transaction says of a source partition.
+struct LedgerStatement {
+  TopicPartition at;
+  Position position;
+  std::optional<RunningDigest> digest = std::nullopt;  // of what was sent below it
+};
+
 class ShardLedger {
  public:
   explicit ShardLedger(LedgerIdentity identity) : identity_(std::move(identity)) {}
@@ -46,10 +53,11 @@ class ShardLedger {
   // nullptr: never committed.
   [[nodiscard]] const LedgerPosition* find(const TopicPartition& at) const;
   [[nodiscard]] std::uint64_t hash_seed() const { return header_.hash_seed; }
+  [[nodiscard]] ByteView digest_key() const { return header_.digest_key; }
 
-  // The records that state these positions; with the first of all, the header. Errors: kInvalid.
-  Result<std::vector<LedgerRecord>> state(
-      std::span<const std::pair<TopicPartition, Position>> positions, WallMillis now);
+  // The records that say this; with the first of all, the header. Errors: kInvalid.
+  Result<std::vector<LedgerRecord>> state(std::span<const LedgerStatement> statements,
+                                          WallMillis now);
   // The transaction with the newest state()ment is final.
   void committed();
 

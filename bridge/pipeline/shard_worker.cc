@@ -156,7 +156,14 @@ void ShardWorker::handle(AddPartitionMessage& message, Instant now) {
   if (deps_.ledger) {
     // Where nothing was ever committed, the start is what policy, store and group made it.
     PartitionStart& start = message.start;
-    if (const LedgerPosition* said = deps_.ledger->find(message.at)) {
+    const LedgerPosition* said = deps_.ledger->find(message.at);
+    if (const auto set = digests_.set(message.slot, message.at,
+                                      said != nullptr ? said->digest : RunningDigest{});
+        !set) {
+      core_.fail(set.error());
+      return;
+    }
+    if (said != nullptr) {
       start.position = said->position;
       start.fresh = start.save_now = false;
     } else if (deps_.ledger->begun()) {
@@ -247,6 +254,7 @@ void ShardWorker::release(Instant /*now*/) {
       record.timestamp_ms = done.timestamp_ms;
       core_.witness(released.slot, witness_of(record, hash_seed_));
     }
+    if (deps_.ledger && released.passed) digests_.add(released.slot, done.digest);
     let_go(done.batch);
   }
 }
@@ -362,6 +370,7 @@ void ShardWorker::take_transaction_events(Instant now) {
       case TransactionEvent::Kind::kCommitted:
         stats_.commit_stall.add(deps_.clock.now() - cut_at_);
         deps_.ledger->committed();
+        digests_.committed();
         for (const PositionUpdate& update : in_commit_) {
           uncached_.insert_or_assign(update.slot, update);
         }
@@ -374,6 +383,7 @@ void ShardWorker::take_transaction_events(Instant now) {
                       {"shard", deps_.shard},
                       {"error", event->error->message}});
         }
+        digests_.aborted();
         core_.aborted(event->error, now);
         break;
     }
@@ -386,10 +396,16 @@ void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
     return;
   }
   hash_seed_ = deps_.ledger->hash_seed();
+  digests_.key(deps_.ledger->digest_key(), deps_.cluster_id);
+  digests_.aborted();
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     if (!partitions_[slot]) continue;
     if (const LedgerPosition* said = deps_.ledger->find(partitions_[slot]->at)) {
       core_.resume(slot, said->position);
+      if (const auto set = digests_.set(slot, said->at, said->digest); !set) {
+        core_.fail(set.error());
+        return;
+      }
     }
   }
   core_.sink_ready();
@@ -401,12 +417,13 @@ void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
 
 void ShardWorker::state_in_ledger(const CommitCommand& command) {
   in_commit_ = command.positions;
-  std::vector<std::pair<TopicPartition, Position>> positions;
-  positions.reserve(in_commit_.size());
+  std::vector<LedgerStatement> statements;
+  statements.reserve(in_commit_.size());
   for (const PositionUpdate& update : in_commit_) {
-    positions.emplace_back(partitions_[update.slot]->at, update.checkpoint.position);
+    statements.push_back(
+        {partitions_[update.slot]->at, update.checkpoint.position, digests_.state(update.slot)});
   }
-  auto records = deps_.ledger->state(positions, deps_.clock.wall());
+  auto records = deps_.ledger->state(statements, deps_.clock.wall());
   if (!records) {
     core_.fail(records.error());
     return;
@@ -650,11 +667,16 @@ Result<std::int32_t> ShardWorker::target_partition(const Record& record,
   return record.partition.value % count;
 }
 
-void ShardWorker::remember(EntryId entry, std::size_t bytes) {
+ShardWorker::InFlight& ShardWorker::remember(EntryId entry, std::size_t bytes) {
   if (entry >= in_flight_.size()) in_flight_.resize(entry + 1);
   in_flight_[entry] =
       InFlight{hand_.batch,        static_cast<std::uint32_t>(hand_.index), hand_.key, hand_.value,
-               hand_.timestamp_ms, static_cast<std::uint32_t>(bytes)};
+               hand_.timestamp_ms, static_cast<std::uint32_t>(bytes),       {}};
+  return in_flight_[entry];
+}
+
+Result<RunningDigest> ShardWorker::digest(const Record& record) {
+  return deps_.ledger ? digests_.of(record.slot, record) : RunningDigest{};
 }
 
 ShardWorker::Progress ShardWorker::send(Record& record, Instant now) {
@@ -668,10 +690,15 @@ ShardWorker::Progress ShardWorker::send(Record& record, Instant now) {
     }
     record.target_partition = Partition{*partition};
   }
+  const auto digested = digest(record);
+  if (!digested) {
+    core_.fail(digested.error());
+    return Progress::kBlocked;
+  }
   const EntryId entry = core_.reserve();
   const auto sent = sink_->send(record, entry);
   if (sent && *sent == SendStatus::kAccepted) {
-    remember(entry, payload_bytes(record));
+    remember(entry, payload_bytes(record)).digest = *digested;
     core_.begin(entry, record.slot, record.offset);
     next_record();
     return Progress::kDone;
@@ -771,6 +798,11 @@ ShardWorker::Progress ShardWorker::send_dead_letter(Record& record, Instant now)
                                hand_.batch->arena);
     hand_.sealed = true;
   }
+  const auto digested = digest(dead);
+  if (!digested) {
+    core_.fail(digested.error());
+    return Progress::kBlocked;
+  }
   const EntryId entry = core_.reserve();
   const auto sent = sink_for_dead_letters().send(dead, entry);
   if (sent && *sent == SendStatus::kAccepted) {
@@ -782,7 +814,7 @@ ShardWorker::Progress ShardWorker::send_dead_letter(Record& record, Instant now)
                 {"error", hand_.failure->message}});
     stats_.failed.fetch_add(1, std::memory_order_relaxed);
     stats_.dead_letters.fetch_add(1, std::memory_order_relaxed);
-    remember(entry, 0);
+    remember(entry, 0).digest = *digested;
     core_.begin(entry, record.slot, record.offset, true);
     next_record();
     return Progress::kDone;

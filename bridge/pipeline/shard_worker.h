@@ -24,6 +24,7 @@
 #include "bridge/checkpoint/store.h"
 #include "bridge/pipeline/options.h"
 #include "bridge/pipeline/ports.h"
+#include "bridge/pipeline/sent_digests.h"
 #include "bridge/pipeline/shard_core.h"
 #include "bridge/pipeline/shard_ledger.h"
 #include "bridge/transform/chain.h"
@@ -160,6 +161,7 @@ class ShardWorker {
     std::optional<ByteView> value;
     std::int64_t timestamp_ms = 0;
     std::uint32_t bytes = 0;
+    RunningDigest digest;  // exactly-once: of what was sent
   };
 
   // The batch being worked on, and how far.
@@ -205,7 +207,8 @@ class ShardWorker {
   void skip_record();
   void let_go(Batch* batch);
   void recycle(Batch* batch);
-  void remember(EntryId entry, std::size_t bytes);
+  InFlight& remember(EntryId entry, std::size_t bytes);
+  Result<RunningDigest> digest(const Record& record);
   void lose_sinks(const Error& error, Instant now);
   void drop_sinks();
   void make_sinks();
@@ -236,6 +239,7 @@ class ShardWorker {
   std::vector<Delivery> deliveries_;
   // Exactly-once:
   std::vector<ShardMessage> before_ledger_;  // what waits for the ledger
+  SentDigests digests_;
   std::vector<PositionUpdate> in_commit_;
   std::map<SlotId, PositionUpdate> uncached_;  // committed, and not in the store yet
   Instant cache_at_;

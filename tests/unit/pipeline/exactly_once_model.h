@@ -6,16 +6,21 @@
 //   7  a new holder resumes at the committed position;
 //   8  nothing of a fenced producer is visible: the coordinator refuses it, and if what a successor
 //      did went past it all the same, 5 and 6 break;
-//   9  every transaction that is committed says something new.
+//   9  every transaction that is committed says something new;
+//   10 a committed position's digest is that of all that is visible of its source partition.
 //
 // It sees the transactions as the target's readers do, and what the source is asked for.
 #pragma once
 
+#include <array>
 #include <map>
+#include <memory>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
+#include "bridge/envelope/record_digest.h"
 #include "tests/unit/pipeline/model.h"
 
 namespace drawbridge::fakes {
@@ -39,11 +44,15 @@ class ExactlyOnceModel {
   // A transaction, once its markers are written.
   void committed(const std::vector<FakeCoordinator::Written>& written) {
     bool news = false;
+    for (const auto& [at, record] : written) {
+      if (at.topic == kLedgerTopic) learn_key(record);
+    }
     std::map<TopicPartition, std::uint64_t> newest;  // of the transaction, by source partition
     for (const auto& [at, record] : written) {
       if (at.topic == kLedgerTopic) continue;
       news = true;
       see(at, record);
+      digest(record);
       const TopicPartition& from = model_.truths[record.id].at;
       const auto before = newest_.find(from);
       if (before != newest_.end() && record.id <= before->second && !model_.side(from).replaced) {
@@ -71,6 +80,34 @@ class ExactlyOnceModel {
   }
 
  private:
+  void learn_key(const FakeRecord& record) {
+    const auto entry = decode_ledger(as_bytes(*record.key), as_bytes(*record.value));
+    if (const auto* header = entry ? std::get_if<LedgerHeader>(&*entry) : nullptr) {
+      digest_key_ = header->digest_key;
+    }
+  }
+
+  void digest(const FakeRecord& record) {
+    const Truth& truth = model_.truths[record.id];
+    if (!digest_key_) {
+      model_.violate("{} is visible before a header", Model::name(truth));
+      return;
+    }
+    auto& digester = digesters_[truth.at.topic];
+    if (!digester) {
+      digester = std::make_unique<RecordDigest>(
+          RecordDigest::create(*digest_key_, "here-id", truth.at.topic).value());
+    }
+    const auto view = [](const std::optional<std::string>& field) {
+      return field ? std::optional(as_bytes(*field)) : std::nullopt;
+    };
+    const RecordId source{truth.at.partition, Offset{truth.source.offset}};
+    if (!digester->add(source, record.timestamp_ms, view(record.key), view(record.value),
+                       sums_[truth.at])) {
+      model_.violate("{} has no digest", Model::name(truth));
+    }
+  }
+
   void see(const TopicPartition& at, const FakeRecord& record) {
     Truth& truth = model_.truths[record.id];
     if (model_.tracing)
@@ -104,6 +141,12 @@ class ExactlyOnceModel {
     if (before != said_.end() && position->sequence <= before->second.sequence) {
       model_.violate("commit {} comes after commit {}", position->sequence,
                      before->second.sequence);
+    }
+    if (position->digest != sums_[position->at]) {
+      model_.violate(
+          "the digest of slot {} at {} is not of what is visible: {} records, and {} are",
+          model_.side(position->at).slot, position->position.next.value,
+          position->digest ? position->digest->records : 0, sums_[position->at].records);
     }
     const bool news =
         before == said_.end() || before->second.position.next != position->position.next;
@@ -144,6 +187,9 @@ class ExactlyOnceModel {
 
   Model& model_;
   bool begun_ = false;
+  std::optional<std::array<std::uint8_t, 32>> digest_key_;
+  std::map<std::string, std::unique_ptr<RecordDigest>> digesters_;  // by source topic
+  std::map<TopicPartition, RunningDigest> sums_;                    // of what is visible
   std::map<TopicPartition, LedgerPosition> said_;
   std::map<TopicPartition, std::uint64_t> newest_;  // visible, by source partition; ids rise
   std::map<std::pair<TopicPartition, TopicPartition>, std::uint64_t> order_;  // by place, too

@@ -55,7 +55,7 @@ TEST(ShardLedger, TheFirstStatementHasAHeaderAndTheNextHasNone) {
   ShardLedger ledger(identity());
   ASSERT_TRUE(ledger.read({}));
   EXPECT_FALSE(ledger.begun());
-  const std::vector<std::pair<TopicPartition, Position>> positions{{kAt, {Offset{3}, {}}}};
+  const std::vector<LedgerStatement> positions{{kAt, {Offset{3}, {}}}};
   const auto first = ledger.state(positions, 1).value();
   ASSERT_EQ(first.size(), 2U);
   // Aborted: it has to be said again.
@@ -81,7 +81,7 @@ TEST(ShardLedger, KeepsTheSeedOfAHeaderThatWasNotCommitted) {
 TEST(ShardLedger, SequencesGoOnRising) {
   ShardLedger ledger(identity());
   ASSERT_TRUE(ledger.read(std::vector{said(header()), position(5, 41)}));
-  const std::vector<std::pair<TopicPartition, Position>> positions{{kAt, {Offset{6}, {}}}};
+  const std::vector<LedgerStatement> positions{{kAt, {Offset{6}, {}}}};
   const auto stated = ledger.state(positions, 1).value();
   const auto entry = decode_ledger(stated[0].key, stated[0].value).value();
   EXPECT_EQ(std::get<LedgerPosition>(entry).sequence, 42U);

@@ -1,0 +1,62 @@
+// SentDigests: what an exactly-once shard has sent, added up by source partition, for the ledger
+// (LEDGER.md, digest) and a later verify. Follows the transactions: what an aborted one held does
+// not count. Not thread-safe.
+//
+// A sum goes on over a source log that was replaced by another one (on-gap: earliest): it says what
+// was sent, not what the source holds.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bridge/base/bytes.h"
+#include "bridge/base/result.h"
+#include "bridge/envelope/record_digest.h"
+#include "bridge/record/coordinates.h"
+#include "bridge/record/record.h"
+
+namespace drawbridge {
+
+class SentDigests {
+ public:
+  using Slot = std::uint32_t;
+
+  // `key`: the ledger's. REQUIRES: no partition yet.
+  void key(ByteView digest_key, std::string cluster_id);
+  // A partition, with what the ledger says of it. nullopt: it is in the ledger, which keeps none.
+  // Errors: those of RecordDigest::create.
+  Result<void> set(Slot slot, const TopicPartition& at,
+                   const std::optional<RunningDigest>& committed);
+
+  // REQUIRES of the rest: set().
+  // One record as it is sent.
+  Result<RunningDigest> of(Slot slot, const Record& record);
+  // It has been passed: it belongs to the next statement.
+  void add(Slot slot, const RunningDigest& record);
+  // What the transaction that is committed next says.
+  std::optional<RunningDigest> state(Slot slot);
+  // What was stated last is final.
+  void committed();
+  // All that is not final will be sent again.
+  void aborted();
+
+ private:
+  struct Partition {
+    RecordDigest* digest = nullptr;
+    bool kept = false;
+    RunningDigest running;
+    std::optional<RunningDigest> stated;
+    RunningDigest final;
+  };
+
+  Bytes key_;
+  std::string cluster_id_;
+  std::map<std::string, std::unique_ptr<RecordDigest>> by_topic_;
+  std::vector<Partition> partitions_;  // by slot
+};
+
+}  // namespace drawbridge
