@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <thread>
 
 #include "bridge/pipeline/topic_selector.h"
 #include "config/text.h"
@@ -12,6 +13,8 @@ namespace drawbridge {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(10);
+constexpr Duration kSessionSlack = std::chrono::seconds(5);
+constexpr Duration kSessionPause = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -132,7 +135,24 @@ Result<std::vector<Offset>> Positions::resolve(const PlaceInLog& place,
   return offsets;
 }
 
+// A member that is gone, but static or killed, holds the group until its session is over.
 Result<void> Positions::commit_to_group(const std::vector<CheckpointEntry>& entries) {
+  const SystemClock clock;
+  const Instant patience = clock.now() + pipeline_.session_timeout + kSessionSlack;
+  while (true) {
+    auto done = try_commit(entries);
+    if (done || done.error().code != ErrorCode::kFenced) return done;
+    if (clock.now() >= patience) {
+      return fail(ErrorCode::kFenced,
+                  "group {} has members: stop every daemon that shares pipeline {}; nothing was "
+                  "changed",
+                  pipeline_.group, pipeline_.name);
+    }
+    std::this_thread::sleep_for(kSessionPause);
+  }
+}
+
+Result<void> Positions::try_commit(const std::vector<CheckpointEntry>& entries) {
   std::vector<std::pair<TopicPartition, Offset>> offsets;
   offsets.reserve(entries.size());
   for (const CheckpointEntry& entry : entries) {

@@ -62,6 +62,7 @@ class Positions {
   Positions(const PipelineOptions& pipeline, CheckpointStore& store)
       : pipeline_(pipeline), store_(store) {}
   Result<void> commit_to_group(const std::vector<CheckpointEntry>& entries);
+  Result<void> try_commit(const std::vector<CheckpointEntry>& entries);
 
   const PipelineOptions& pipeline_;
   CheckpointStore& store_;

@@ -17,6 +17,9 @@ namespace {
 // Client's end has one more.
 constexpr Duration kLeaveLimit = std::chrono::seconds(3);
 constexpr Duration kLeaveSlice = std::chrono::milliseconds(100);
+constexpr Duration kDescribeLimit = std::chrono::seconds(5);
+// Makes a subscription another one.
+constexpr const char* kNoTopic = "__drawbridge.none";
 
 Instant now() { return SystemClock().now(); }
 
@@ -164,15 +167,60 @@ KafkaGroup::~KafkaGroup() {
 }
 
 Result<void> KafkaGroup::subscribe(const std::vector<std::string>& topics) {
-  rd_kafka_t* rk = client().handle();
-  const std::set<std::string> names(topics.begin(), topics.end());
-  const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(names.size())));
-  for (const std::string& name : names)
-    rd_kafka_topic_partition_list_add(list.get(), name.c_str(), RD_KAFKA_PARTITION_UA);
-  const auto error = names.empty() ? rd_kafka_unsubscribe(rk) : rd_kafka_subscribe(rk, list.get());
+  topics_ = {topics.begin(), topics.end()};
+  const auto error = join(false);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR__FATAL) return {};
   return fail(make_error(
       error, fmt::format("{}: subscribing group {}", client().name(), member_->options.name)));
+}
+
+rd_kafka_resp_err_t KafkaGroup::join(bool again) {
+  rd_kafka_t* rk = client().handle();
+  if (topics_.empty()) return rd_kafka_unsubscribe(rk);
+  const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(topics_.size()) + 1));
+  for (const std::string& name : topics_)
+    rd_kafka_topic_partition_list_add(list.get(), name.c_str(), RD_KAFKA_PARTITION_UA);
+  if (again) rd_kafka_topic_partition_list_add(list.get(), kNoTopic, RD_KAFKA_PARTITION_UA);
+  return rd_kafka_subscribe(rk, list.get());
+}
+
+// Whether a static member was given what its former self had.
+bool KafkaGroup::outdated(const std::vector<TopicPartition>& assigned) {
+  const bool first = std::exchange(first_, false);
+  if (!first || member_->options.instance.empty() || topics_.empty()) return false;
+  std::set<std::string> mine;
+  for (const TopicPartition& at : assigned) mine.insert(at.topic);
+  if (!std::ranges::includes(topics_, mine)) return true;
+  if (mine == topics_) return false;
+  const auto dealt = dealt_topics();
+  return dealt && !std::ranges::includes(*dealt, topics_);
+}
+
+// The topics that any member has a partition of.
+Result<std::set<std::string>> KafkaGroup::dealt_topics() {
+  rd_kafka_t* rk = client().handle();
+  const QueuePtr answers(rd_kafka_queue_new(rk));
+  const char* name = member_->options.name.c_str();
+  rd_kafka_DescribeConsumerGroups(rk, &name, 1, nullptr, answers.get());
+  const EventPtr answer(rd_kafka_queue_poll(answers.get(), to_millis(kDescribeLimit)));
+  const auto* result =
+      answer ? rd_kafka_event_DescribeConsumerGroups_result(answer.get()) : nullptr;
+  std::size_t count = 0;
+  const auto* groups =
+      result == nullptr ? nullptr : rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
+  const auto* error = count == 1 ? rd_kafka_ConsumerGroupDescription_error(groups[0]) : nullptr;
+  if (count != 1 || error != nullptr)
+    return fail(ErrorCode::kUnavailable, "group {} cannot be described", name);
+  std::set<std::string> topics;
+  for (std::size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(groups[0]); ++i) {
+    const auto* member = rd_kafka_ConsumerGroupDescription_member(groups[0], i);
+    const auto* assignment = rd_kafka_MemberDescription_assignment(member);
+    for (const TopicPartition& at :
+         partitions_of(assignment == nullptr ? nullptr
+                                             : rd_kafka_MemberAssignment_partitions(assignment)))
+      topics.insert(at.topic);
+  }
+  return topics;
 }
 
 std::optional<GroupEvent> KafkaGroup::poll() {
@@ -215,6 +263,13 @@ std::optional<GroupEvent> KafkaGroup::rebalance(rd_kafka_event_t& event) {
     const PartitionsPtr none(rd_kafka_topic_partition_list_new(0));
     rd_kafka_assign(rk, none.get());
     revoked_ = false;
+    if (outdated(told.partitions) && join(true) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      again_ = true;
+      return std::nullopt;
+    }
+  } else if (std::exchange(again_, false)) {
+    rd_kafka_assign(rk, nullptr);
+    return std::nullopt;
   } else {
     told.kind = GroupEvent::Kind::kRevoked;
     told.lost = rd_kafka_assignment_lost(rk) != 0;

@@ -15,12 +15,18 @@
 // A follower that joins anew with the topics that it had gets its assignment back, under the same
 // generation: only the leader makes the group deal anew over a topic that has grown. So each member
 // has to subscribe() again, and one of them is the leader.
+//
+// A static member that starts again gets the assignment that its former self had, whatever it
+// subscribes to now: brokers compare the assignor's name only. So where the first assignment leaves
+// out a topic that nobody else has either, it joins once more with another subscription, which they
+// do compare, and tells its user of none of this.
 #pragma once
 
 #include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,12 +73,18 @@ class KafkaGroup final : public Group {
   std::optional<GroupEvent> take(rd_kafka_event_t& event);
   std::optional<GroupEvent> rebalance(rd_kafka_event_t& event);
   std::optional<GroupEvent> refusal(rd_kafka_event_t& event) const;
+  [[nodiscard]] bool outdated(const std::vector<TopicPartition>& assigned);
+  Result<std::set<std::string>> dealt_topics();
+  rd_kafka_resp_err_t join(bool again);
 
   const std::shared_ptr<Member> member_;
   QueuePtr queue_;                   // the consumer's own: rebalances, errors
   Bytes token_;                      // of the assignment that is held
   bool revoked_ = false;             // and not released
   bool dead_ = false;                // the library has given up, which was told
+  std::set<std::string> topics_;     // subscribed
+  bool first_ = true;                // no assignment yet
+  bool again_ = false;               // joining once more: the next revocation is not told
   std::deque<GroupEvent> troubles_;  // for the next poll()
 };
 

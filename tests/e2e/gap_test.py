@@ -7,7 +7,7 @@ from harness import configuration, pipeline, wait_until
 
 def run_config(source, target, unique, topic, on_gap):
     return configuration(source, target, {
-        unique("p"): pipeline(topic, source={"on-gap": on_gap})})
+        unique("p"): pipeline(topic, source={"on-gap": on_gap})}, instance=None)
 
 
 @pytest.mark.parametrize("on_gap", ["stop", "earliest"])

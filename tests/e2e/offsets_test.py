@@ -10,7 +10,7 @@ def test_the_group_shows_no_lag_even_behind_a_marker(source, target, bridge, uni
     source.produce(topic, [{"value": b"%d" % i, "partition": i % 2} for i in range(100)])
     source.transaction(topic, [b"kept"], partition=1)
     source.transaction(topic, [b"aborted"], commit=False, partition=2)
-    bridge(configuration(source, target, {name: pipeline(topic)})).until_caught_up()
+    bridge(configuration(source, target, {name: pipeline(topic)}, instance=None)).until_caught_up()
     ends = {p: end for p, (_, end) in source.ends(topic).items()}
     assert ends[1] == 52 and ends[2] == 2  # the markers count
     assert source.committed(f"drawbridge-{name}", topic) == ends
@@ -32,7 +32,7 @@ def test_the_group_follows_while_running(source, target, bridge, unique):
 def test_an_operators_reset_wins(source, target, bridge, unique):
     topic, name = source.create_topic(unique()), unique("p")
     source.produce(topic, [b"%d" % i for i in range(10)])
-    made = bridge(configuration(source, target, {name: pipeline(topic)}))
+    made = bridge(configuration(source, target, {name: pipeline(topic)}, instance=None))
     made.until_caught_up()
     source.consumer_groups("--group", f"drawbridge-{name}", "--topic", topic, "--reset-offsets",
                            "--to-offset", "7", "--execute")
@@ -47,7 +47,7 @@ def test_the_same_reset_wins_every_time(source, target, bridge, unique):
     """Also when it asks for an offset that was the group's before."""
     topic, name = source.create_topic(unique()), unique("p")
     source.produce(topic, [b"%d" % i for i in range(10)])
-    made = bridge(configuration(source, target, {name: pipeline(topic)}))
+    made = bridge(configuration(source, target, {name: pipeline(topic)}, instance=None))
     made.until_caught_up()
     for count in (1, 2, 3):
         source.consumer_groups("--group", f"drawbridge-{name}", "--topic", topic,
@@ -61,7 +61,7 @@ def test_the_same_reset_wins_every_time(source, target, bridge, unique):
 def test_a_lost_group_offset_never_wins(source, target, bridge, unique):
     topic, name = source.create_topic(unique()), unique("p")
     source.produce(topic, [b"%d" % i for i in range(10)])
-    made = bridge(configuration(source, target, {name: pipeline(topic)}))
+    made = bridge(configuration(source, target, {name: pipeline(topic)}, instance=None))
     made.until_caught_up()
     source.consumer_groups("--group", f"drawbridge-{name}", "--delete")
     source.produce(topic, [b"10"])
@@ -72,7 +72,7 @@ def test_a_lost_group_offset_never_wins(source, target, bridge, unique):
 def test_offsets_commands(source, target, bridge, unique):
     topic, name = source.create_topic(unique(), partitions=2), unique("p")
     source.produce(topic, [{"value": b"%d" % i, "partition": i % 2} for i in range(20)])
-    made = bridge(configuration(source, target, {name: pipeline(topic)}))
+    made = bridge(configuration(source, target, {name: pipeline(topic)}, instance=None))
     made.until_caught_up()
 
     listed = made.with_config("offsets list")
@@ -105,7 +105,7 @@ def test_offsets_commands(source, target, bridge, unique):
 def test_only_a_topic_of_the_pipeline_is_reset(source, target, bridge, unique):
     topic, other, name = source.create_topic(unique()), source.create_topic(unique("x")), unique("p")
     source.produce(topic, [b"%d" % i for i in range(10)])
-    config = configuration(source, target, {name: pipeline(topic)})
+    config = configuration(source, target, {name: pipeline(topic)}, instance=None)
     made = bridge(config)
     made.until_caught_up()
 
@@ -127,7 +127,7 @@ def test_only_a_topic_of_the_pipeline_is_reset(source, target, bridge, unique):
 def test_offsets_are_left_alone_while_the_daemon_runs(source, target, bridge, unique):
     topic, name = source.create_topic(unique()), unique("p")
     source.produce(topic, [b"v"])
-    made = bridge(configuration(source, target, {name: pipeline(topic)})).start()
+    made = bridge(configuration(source, target, {name: pipeline(topic)}, instance=None)).start()
     wait_until(lambda: topic in target.topics() and target.count(topic) == 1, 30, "the record")
     refused = made.with_config("offsets reset", "--pipeline", name, "--topic", topic, "--to", "0")
     assert refused.status != 0 and refused.err

@@ -159,3 +159,36 @@ def test_another_daemon_in_the_same_group_is_told(source, target, bridge, unique
         topic, to=f"other-{topic}", source={"group": unique("g")})}, name="other", instance=None))
     other.until_caught_up()
     assert sum(map(len, target.read(f"other-{topic}").values())) == 100
+
+
+def test_a_static_member_gets_the_topics_that_it_asks_for_now(source, target, bridge, unique):
+    """Brokers hand a static member that is back what it had before, whatever it subscribes to."""
+    first, second, name = source.create_topic(unique("a")), source.create_topic(unique("b")), \
+        unique("p")
+    for topic in (first, second):
+        source.produce(topic, [b"%d" % i for i in range(100)])
+    made = bridge(configuration(source, target, {name: pipeline(first)}))
+    made.until_caught_up()
+    for topics in ([second], [first, second]):
+        source.produce(first, [b"more"])
+        made.configure(configuration(source, target, {name: pipeline(topics)}))
+        made.until_caught_up()
+    assert (target.count(first), target.count(second)) == (102, 100)
+
+
+def test_offsets_are_reset_once_the_stopped_instance_is_forgotten(source, target, bridge, unique):
+    topic, name = source.create_topic(unique()), unique("p")
+    source.produce(topic, [b"%d" % i for i in range(100)])
+    made = bridge(configuration(source, target, {name: pipeline(topic, session_timeout="6s")}))
+    made.until_caught_up()
+    assert made.with_config("offsets reset", "--pipeline", name, "--topic",
+                                        topic, "--to", "earliest").status == 0
+    made.until_caught_up()
+    assert target.count(topic) == 200
+    made.start()
+    made.wait_for("pipeline running")
+    elsewhere = bridge(configuration(source, target, {name: pipeline(topic, session_timeout="6s")},
+                                     instance="other"))
+    refused = elsewhere.with_config("offsets reset", "--pipeline", name, "--topic",
+                                        topic, "--to", "earliest")
+    assert refused.status != 0 and "has members" in refused.text
