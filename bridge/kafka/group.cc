@@ -215,9 +215,8 @@ Result<std::set<std::string>> KafkaGroup::dealt_topics() {
   for (std::size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(groups[0]); ++i) {
     const auto* member = rd_kafka_ConsumerGroupDescription_member(groups[0], i);
     const auto* assignment = rd_kafka_MemberDescription_assignment(member);
-    for (const TopicPartition& at :
-         partitions_of(assignment == nullptr ? nullptr
-                                             : rd_kafka_MemberAssignment_partitions(assignment)))
+    for (const TopicPartition& at : partitions_of(
+             assignment == nullptr ? nullptr : rd_kafka_MemberAssignment_partitions(assignment)))
       topics.insert(at.topic);
   }
   return topics;

@@ -182,7 +182,7 @@ def test_offsets_are_reset_once_the_stopped_instance_is_forgotten(source, target
     made = bridge(configuration(source, target, {name: pipeline(topic, session_timeout="6s")}))
     made.until_caught_up()
     assert made.with_config("offsets reset", "--pipeline", name, "--topic",
-                                        topic, "--to", "earliest").status == 0
+                                 topic, "--to", "earliest").status == 0
     made.until_caught_up()
     assert target.count(topic) == 200
     made.start()
@@ -190,5 +190,5 @@ def test_offsets_are_reset_once_the_stopped_instance_is_forgotten(source, target
     elsewhere = bridge(configuration(source, target, {name: pipeline(topic, session_timeout="6s")},
                                      instance="other"))
     refused = elsewhere.with_config("offsets reset", "--pipeline", name, "--topic",
-                                        topic, "--to", "earliest")
+                                 topic, "--to", "earliest")
     assert refused.status != 0 and "has members" in refused.text

@@ -239,7 +239,7 @@ TEST_F(GroupTest, AMissingRightIsNamed) {
   refuse(kFindCoordinator, {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED});
   Watched& only = join({topic});
   ASSERT_TRUE(wait([&] { return only.refusal().has_value(); }));
-  EXPECT_EQ(only.refusal()->code, ErrorCode::kAuthentication);
+  EXPECT_EQ(only.refusal()->code, ErrorCode::kAuthorization);
   EXPECT_THAT(only.refusal()->message,
               testing::HasSubstr(fmt::format("READ on group {}-group", topic)));
 }
