@@ -551,17 +551,29 @@ void ShardCore::drive_transaction(Instant now) {
 void ShardCore::lose_transaction() {
   closing_ = committing_ = aborting_ = abort_wanted_ = false;
   rewind_all_ = true;
+  since_commit_ = 0;
+}
+
+// Exactly-once: what comes now is a transaction of its own. Where ending the one before took
+// longer than the interval, it is due at once, and would hold a record or two.
+void ShardCore::keep_open(Instant now) {
+  next_commit_ = std::max(next_commit_, now + limits_.commit_interval / 2);
 }
 
 void ShardCore::aborted(const std::optional<Error>& error, Instant now) {
   lose_transaction();
+  keep_open(now);
   if (error) back_off(now);
   drain();
 }
 
 void ShardCore::committed(const Result<void>& result, Instant now) {
   committing_ = closing_ = false;
-  if (!limits_.transactional) next_commit_ = now + limits_.checkpoint_interval;
+  if (limits_.transactional) {
+    keep_open(now);
+  } else {
+    next_commit_ = now + limits_.checkpoint_interval;
+  }
   if (!result) {
     if (class_of(result.error().code) != ErrorClass::kPause) {
       fail(result.error());

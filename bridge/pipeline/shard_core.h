@@ -256,6 +256,7 @@ class ShardCore {
   bool gather_commit();
   void drive_transaction(Instant now);
   void lose_transaction();
+  void keep_open(Instant now);
   void follow_group(Instant now);
   void tick_transactional(Instant now);
   [[nodiscard]] bool at_rest() const;

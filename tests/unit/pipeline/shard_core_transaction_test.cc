@@ -85,6 +85,7 @@ TEST(ShardCoreTransaction, WhatIsSentAfterTheCutWaitsForTheNextOne) {
   shard.step(2 * kInterval);
   EXPECT_EQ(shard.cuts, 1);  // one at a time
   shard.answer();
+  shard.step(kInterval / 2);
   EXPECT_EQ(shard.cuts, 2);
   shard.deliver(second);
   shard.step();
@@ -238,6 +239,55 @@ TEST(ShardCoreTransaction, AfterALostSinkTheLedgerDecides) {
   EXPECT_EQ(shard.core.outstanding(), 0U);
   EXPECT_TRUE(shard.core.may_poll());
   EXPECT_FALSE(shard.core.dirty());
+}
+
+// Else a transaction would hold what came in the meantime only.
+TEST(ShardCoreTransaction, AfterALongCommitTheNextOneIsOpenForHalfAnInterval) {
+  TransactionalShard shard;
+  shard.deliver(shard.send(10));
+  shard.step(kInterval);
+  ASSERT_EQ(shard.commits.size(), 1U);
+  const EntryId second = shard.send(11);
+  shard.now += 3 * kInterval;
+  shard.answer();
+  EXPECT_EQ(shard.cuts, 1);
+  EXPECT_EQ(shard.core.deadline(), shard.now + kInterval / 2);
+  shard.deliver(second);
+  shard.step(kInterval / 2 - std::chrono::milliseconds(1));
+  EXPECT_EQ(shard.cuts, 1);
+  shard.step(std::chrono::milliseconds(1));
+  EXPECT_EQ(shard.cuts, 2);
+}
+
+TEST(ShardCoreTransaction, AfterAShortCommitCutsKeepTheInterval) {
+  TransactionalShard shard;
+  std::int64_t next = 10;
+  for (int i = 0; i < 5; ++i) {
+    shard.deliver(shard.send(next++));
+    shard.step(kInterval / 2);
+    EXPECT_EQ(shard.cuts, i);
+    shard.step(kInterval - kInterval / 2 - kInterval / 5 * (i > 0 ? 1 : 0));
+    EXPECT_EQ(shard.cuts, i + 1);
+    shard.now += kInterval / 5;
+    shard.answer();
+  }
+}
+
+TEST(ShardCoreTransaction, AfterALongAbortTheNextOneIsOpenForHalfAnInterval) {
+  TransactionalShard shard;
+  const EntryId failing = shard.send(10);
+  shard.core.undelivered(failing, {ErrorCode::kCancelled, "taken back"}, shard.now);
+  shard.step();
+  ASSERT_EQ(shard.aborts, 1);
+  shard.now += 3 * kInterval;
+  shard.core.aborted(std::nullopt, shard.now);
+  shard.core.tick(shard.now);
+  shard.take();
+  shard.send(10);
+  shard.step();
+  EXPECT_EQ(shard.cuts, 0);
+  shard.step(kInterval / 2);
+  EXPECT_EQ(shard.cuts, 1);
 }
 
 TEST(ShardCoreTransaction, AnIdleShardCommitsNothing) {
