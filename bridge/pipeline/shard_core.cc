@@ -257,8 +257,15 @@ void ShardCore::verify(SlotId slot, const Witness& seen, Instant /*now*/) {
   query_range(partition);
 }
 
-bool ShardCore::may_send() const {
-  return state_ == State::kRunning && !sink_down_ && (isolating_ == 0 || unanswered_ == 0);
+bool ShardCore::may_send(SlotId slot) const {
+  if (state_ != State::kRunning || sink_down_) return false;
+  if (isolating_ == 0) return true;
+  const std::size_t most = isolating(slot) ? window(slot) : IsolationWindow::kMost;
+  return round_sent_ < std::min(round_most_, most);
+}
+
+bool ShardCore::isolating(SlotId slot) const {
+  return slot < partitions_.size() && partitions_[slot] && at(slot).isolate_until;
 }
 
 EntryId ShardCore::reserve() {
@@ -284,16 +291,18 @@ void ShardCore::begin(EntryId id, SlotId slot, Offset offset, bool dead_letter) 
   track(id, slot, offset);
   entries_[id].in_sink = true;
   entries_[id].dead_letter = dead_letter;
-  // The isolation of one partition can end while a record of another is in flight: what is sent
-  // then shares its request, and its blame.
+  // What is sent beside a record shares its request, and its blame.
   if (alone_) entries_[*alone_].alone = false;
   alone_.reset();
-  if (isolating_ > 0) {
+  if (isolating_ > 0 && unanswered_ == 0) {
     entries_[id].alone = true;
     alone_ = id;
   }
   entries_[id].transaction = transaction_;
   ++unanswered_;
+  ++round_sent_;
+  ++share(at(slot)).sent;
+  if (isolating(slot)) round_most_ = std::min(round_most_, window(slot));
 }
 
 void ShardCore::answered(const Entry& entry) {
@@ -334,20 +343,54 @@ void ShardCore::end_isolation(Partition& partition) {
   --isolating_;
 }
 
+ShardCore::Share& ShardCore::share(Partition& partition) {
+  if (partition.share.round != round_) partition.share = Share{round_};
+  return partition.share;
+}
+
+// Nothing is unanswered: what did the round tell about where refused records are?
+void ShardCore::end_round() {
+  const std::uint64_t round = round_++;
+  const std::size_t sent = std::exchange(round_sent_, 0);
+  round_most_ = IsolationWindow::kMost;
+  if (isolating_ == 0) return;
+  // An abort takes back what was delivered, too.
+  const bool all = limits_.transactional && std::ranges::any_of(partitions_, [&](const auto& p) {
+                     return p && p->share.round == round && p->share.undelivered > 0;
+                   });
+  for (const auto& partition : partitions_) {
+    if (!partition || !partition->isolate_until || partition->share.round != round) continue;
+    const Share& had = partition->share;
+    if (had.refused) {
+      partition->window.refused(all ? had.sent : had.undelivered);
+    } else if (had.found) {
+      partition->window.found();
+    } else if (had.undelivered == 0 && !all) {
+      partition->window.passed(had.sent, sent - had.sent);
+    }
+  }
+}
+
 void ShardCore::delivered(EntryId id, Instant /*now*/) {
   entries_[id].in_sink = false;
   answered(entries_[id]);
   backoff_ = Duration{0};
   acknowledge(id);
+  if (unanswered_ == 0) end_round();
 }
 
 void ShardCore::undelivered(EntryId id, const Error& error, Instant now) {
   Entry& entry = entries_[id];
-  Partition& partition = at(entry.slot);
   entry.in_sink = false;
   answered(entry);
+  ++share(at(entry.slot)).undelivered;
   // Nothing of a transaction stays where a part of it was not delivered.
   if (limits_.transactional && !rewind_all_ && !aborting_) abort_wanted_ = true;
+  not_delivered(entry, error, now);
+  if (unanswered_ == 0) end_round();
+}
+
+void ShardCore::not_delivered(Entry& entry, const Error& error, Instant now) {
   switch (class_of(error.code)) {
     case ErrorClass::kRetry:
     case ErrorClass::kPause:
@@ -364,16 +407,7 @@ void ShardCore::undelivered(EntryId id, const Error& error, Instant now) {
                                            entry.offset.value, error.message)});
         return;
       }
-      if (entry.alone) {
-        // One record at a time is in flight: this one is to blame. It is read again, and goes to
-        // the failure policy as it came.
-        partition.condemned.insert_or_assign(entry.offset, error);
-      } else if (state_ == State::kRunning && !limits_.transactional) {
-        emit(PurgeCommand{});
-      }
-      if (!partition.isolate_until) ++isolating_;
-      partition.isolate_until =
-          std::max(partition.isolate_until.value_or(entry.offset), entry.offset);
+      refused(entry, error);
       drain();
       return;
     case ErrorClass::kPipeline:
@@ -381,6 +415,24 @@ void ShardCore::undelivered(EntryId id, const Error& error, Instant now) {
       fail(error);
       return;
   }
+}
+
+void ShardCore::refused(Entry& entry, const Error& error) {
+  Partition& partition = at(entry.slot);
+  if (entry.alone) {
+    // Nothing else was in a sink: this one is to blame. It is read again, and goes to the failure
+    // policy as it came.
+    partition.condemned.insert_or_assign(entry.offset, error);
+    share(partition).found = true;
+  } else {
+    share(partition).refused = true;
+    if (state_ == State::kRunning && !limits_.transactional) emit(PurgeCommand{});
+  }
+  if (!partition.isolate_until) {
+    ++isolating_;
+    partition.window = {};
+  }
+  partition.isolate_until = std::max(partition.isolate_until.value_or(entry.offset), entry.offset);
 }
 
 const std::vector<ShardCore::Released>& ShardCore::collect_released() {
@@ -475,8 +527,11 @@ void ShardCore::finish_drain(Instant now) {
 }
 
 void ShardCore::sink_lost(Instant now) {
-  for (Entry& entry : entries_) entry.in_sink = false;
+  for (Entry& entry : entries_) {
+    if (std::exchange(entry.in_sink, false)) ++share(at(entry.slot)).undelivered;
+  }
   unanswered_ = 0;
+  end_round();
   if (limits_.transactional) lose_transaction();
   if (!alive()) return;
   new_sink_ = true;
@@ -536,7 +591,9 @@ void ShardCore::drive_transaction(Instant now) {
     return;
   }
   if (!closing_) {
-    const bool due = now >= next_commit_ || since_commit_ >= limits_.checkpoint_records;
+    // While isolating, each round is a transaction: a refusal takes back nothing that passed.
+    const bool passed = isolating_ > 0 && unanswered_ == 0;
+    const bool due = now >= next_commit_ || since_commit_ >= limits_.checkpoint_records || passed;
     if (!due && starts_unsaved_ == 0 && !commit_wanted_ && state_ == State::kRunning) return;
     next_commit_ = now + limits_.commit_interval;
     if (unanswered_ == 0 && !dirty() && !commit_wanted_) return;

@@ -20,6 +20,7 @@
 #include "bridge/base/result.h"
 #include "bridge/checkpoint/ack_tracker.h"
 #include "bridge/checkpoint/store.h"
+#include "bridge/pipeline/isolation_window.h"
 #include "bridge/pipeline/options.h"
 #include "bridge/record/coordinates.h"
 
@@ -131,9 +132,13 @@ class ShardCore {
   Admission admit(SlotId slot, Offset offset, std::uint64_t era, Instant now);
   void verify(SlotId slot, const Witness& seen, Instant now);
   [[nodiscard]] const Error& condemned(SlotId slot, Offset offset) const;
-  // False while draining, without a sink, or isolating with a record unanswered.
-  [[nodiscard]] bool may_send() const;
+  // A record of this partition. False while draining, without a sink, or isolating with as many
+  // records sent as a round with one of it may have.
+  [[nodiscard]] bool may_send(SlotId slot) const;
   [[nodiscard]] bool isolating() const { return isolating_ > 0; }
+  [[nodiscard]] bool isolating(SlotId slot) const;
+  // How many records a round may have that has one of this partition, which isolates.
+  [[nodiscard]] std::size_t window(SlotId slot) const { return at(slot).window.size(); }
   // A number for a record that is about to be handed to a sink; it is the delivery's cookie.
   EntryId reserve();
   void unreserve(EntryId entry) { free_entries_.push_back(entry); }
@@ -194,6 +199,15 @@ class ShardCore {
  private:
   enum class Phase : std::uint8_t { kQuerying, kVerifying, kActive };
 
+  // What a round, which lasts until nothing is unanswered, has of one partition.
+  struct Share {
+    std::uint64_t round = 0;
+    std::size_t sent = 0;
+    std::size_t undelivered = 0;
+    bool refused = false;  // some of it, and not alone
+    bool found = false;    // its only record was refused
+  };
+
   struct Partition {
     explicit Partition(Offset start) : tracker(start) {}
 
@@ -211,7 +225,9 @@ class ShardCore {
     Offset expected;                 // offsets only rise: the next record is this one or later
     std::uint64_t valid_from_era = 0;
     std::optional<Offset> isolate_until;  // refused in a batch up to here
-    std::map<Offset, Error> condemned;    // refused alone, and not passed durably yet
+    IsolationWindow window;               // of the search for it
+    Share share;
+    std::map<Offset, Error> condemned;  // refused alone, and not passed durably yet
     std::optional<Offset> end_seen;
     bool touched = false;  // in touched_
 
@@ -249,6 +265,8 @@ class ShardCore {
   void query_range(Partition& partition);
   void ask_ranges(Instant now);
   void end_isolation(Partition& partition);
+  Share& share(Partition& partition);
+  void end_round();
   void unproven(SlotId slot, Partition& partition, std::string_view why);
   void gap(SlotId slot, Partition& partition, const std::string& what, Offset low);
   void acknowledge(EntryId id);
@@ -268,6 +286,8 @@ class ShardCore {
   void emit(Command command) { commands_.push_back(std::move(command)); }
   void notice(Level level, SlotId slot, std::string text);
   void answered(const Entry& entry);
+  void not_delivered(Entry& entry, const Error& error, Instant now);
+  void refused(Entry& entry, const Error& error);
   [[nodiscard]] bool transaction_busy() const {
     return limits_.transactional && (closing_ || committing_ || aborting_);
   }
@@ -290,14 +310,17 @@ class ShardCore {
 
   std::uint64_t era_ = 0;
   std::uint64_t in_flight_bytes_ = 0;
-  std::size_t outstanding_ = 0;   // begun and not acknowledged
-  std::size_t unanswered_ = 0;    // in a sink
-  int isolating_ = 0;             // partitions with isolate_until
-  std::optional<EntryId> alone_;  // the newest entry that was begun alone
-  int queries_wanted_ = 0;        // partitions with query_wanted
-  int starts_unsaved_ = 0;        // partitions with start_unsaved
-  bool new_sink_ = false;         // wanted after the drain
-  bool sink_down_ = false;        // none until sink_ready()
+  std::size_t outstanding_ = 0;  // begun and not acknowledged
+  std::size_t unanswered_ = 0;   // in a sink
+  int isolating_ = 0;            // partitions with isolate_until
+  std::uint64_t round_ = 0;      // its number
+  std::size_t round_sent_ = 0;
+  std::size_t round_most_ = IsolationWindow::kMost;  // the smallest window of those it has
+  std::optional<EntryId> alone_;                     // the newest entry that was begun alone
+  int queries_wanted_ = 0;                           // partitions with query_wanted
+  int starts_unsaved_ = 0;                           // partitions with start_unsaved
+  bool new_sink_ = false;                            // wanted after the drain
+  bool sink_down_ = false;                           // none until sink_ready()
 
   Duration backoff_{0};
   bool backed_off_ = false;  // during this drain

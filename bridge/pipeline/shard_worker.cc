@@ -595,7 +595,7 @@ ShardWorker::Progress ShardWorker::work_record(Record& record, Instant now) {
     case ShardCore::Admission::kProcess:
       break;
   }
-  if (!core_.may_send()) return Progress::kBlocked;
+  if (!core_.may_send(record.slot)) return Progress::kBlocked;
   if (!hand_.started) {
     hand_.started = true;
     hand_.key = record.key;

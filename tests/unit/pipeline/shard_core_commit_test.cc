@@ -274,7 +274,7 @@ TEST(ShardCoreStop, DrainsThenSavesThenStops) {
   const EntryId entry = shard.send(0);
   shard.core.stop(shard.now, seconds(30));
   EXPECT_FALSE(shard.core.may_poll());
-  EXPECT_FALSE(shard.core.may_send());
+  EXPECT_FALSE(shard.core.may_send(kSlot));
   shard.step();
   EXPECT_EQ(shard.stopped, 0);
   EXPECT_EQ(shard.purged, 1) << "what was not sent is read again";

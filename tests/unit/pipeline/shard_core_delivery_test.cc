@@ -1,4 +1,5 @@
 // The shard's core, rule by rule. What deliveries do to positions, and what happens when they fail.
+// Of refusals: shard_core_isolation_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -207,123 +208,6 @@ TEST(ShardCoreRetry, APipelinesErrorFailsIt) {
   EXPECT_EQ(shard.failures[0].code, ErrorCode::kAuthentication);
 }
 
-TEST(ShardCoreRefusal, ARefusedRequestIsDrainedRewoundAndSentOneByOne) {
-  Shard shard;
-  shard.core.add(kSlot, at_offset(0), shard.now);
-  shard.step();
-  std::vector<EntryId> entries;
-  for (std::int64_t offset = 0; offset < 6; ++offset) entries.push_back(shard.send(offset));
-  shard.core.delivered(entries[0], shard.now);
-  // 1 to 3 were one request; 4 was delivered, 5 taken back.
-  for (int i = 1; i <= 3; ++i) shard.refuse(entries[static_cast<std::size_t>(i)]);
-  shard.take();
-  EXPECT_EQ(shard.purged, 1);
-  EXPECT_EQ(shard.core.state(), State::kDraining);
-  shard.core.delivered(entries[4], shard.now);
-  shard.core.undelivered(entries[5], Error{ErrorCode::kCancelled, "purged"}, shard.now);
-  shard.step();
-  EXPECT_EQ(shard.core.state(), State::kRunning);
-  EXPECT_EQ(shard.newest_assign, 1);
-  EXPECT_THAT(shard.notices, IsEmpty()) << "cancelled is no news";
-
-  // None of them is condemned: they were refused together.
-  for (std::int64_t offset = 1; offset <= 3; ++offset) {
-    EXPECT_TRUE(shard.core.isolating());
-    EXPECT_TRUE(shard.core.may_send());
-    const EntryId entry = shard.send(offset);
-    EXPECT_FALSE(shard.core.may_send()) << "one at a time";
-    shard.core.delivered(entry, shard.now);
-    shard.step();
-  }
-  EXPECT_FALSE(shard.core.isolating());
-  shard.send(4);
-  EXPECT_TRUE(shard.core.may_send());
-}
-
-TEST(ShardCoreRefusal, OnlyARecordRefusedAloneIsCondemned) {
-  Shard shard;
-  shard.core.add(kSlot, at_offset(0), shard.now);
-  shard.step();
-  const EntryId good = shard.send(0);
-  const EntryId bad = shard.send(1);
-  shard.refuse(good);
-  shard.refuse(bad);
-  shard.step();
-  ASSERT_EQ(shard.core.state(), State::kRunning);
-  shard.core.delivered(shard.send(0), shard.now);
-  shard.step();
-  shard.refuse(shard.send(1));
-  shard.step();
-  EXPECT_EQ(shard.admit(1), Admission::kCondemned);
-  EXPECT_EQ(shard.core.condemned(kSlot, Offset{1}).code, ErrorCode::kTooLarge);
-  EXPECT_EQ(shard.purged, 1) << "alone there is nothing to take back";
-  // The failure policy dropped it: the copy goes on, and no longer one by one.
-  shard.core.drop(kSlot, Offset{1}, shard.now);
-  shard.step();
-  EXPECT_FALSE(shard.core.isolating());
-  EXPECT_EQ(shard.admit(2), Admission::kProcess);
-}
-
-TEST(ShardCoreRefusal, IsolationHoldsForEveryPartitionOfTheShard) {
-  Shard shard;
-  constexpr SlotId kOther = 5;
-  shard.core.add(kSlot, at_offset(0), shard.now);
-  shard.core.add(kOther, at_offset(0), shard.now);
-  shard.step();
-  shard.refuse(shard.send(0));
-  shard.step();
-  const EntryId other = shard.send(0, kOther);
-  EXPECT_FALSE(shard.core.may_send());
-  shard.core.delivered(other, shard.now);
-  EXPECT_TRUE(shard.core.may_send());
-  EXPECT_TRUE(shard.core.isolating());
-}
-
-TEST(ShardCoreRefusal, ACondemnedRecordThatIsGoneIsForgotten) {
-  Shard shard;
-  shard.core.add(kSlot, at_offset(0), shard.now);
-  shard.step();
-  shard.refuse(shard.send(0));
-  shard.step();
-  shard.refuse(shard.send(0));
-  shard.step();
-  EXPECT_EQ(shard.admit(1), Admission::kProcess);  // 0 was compacted away meanwhile
-  shard.core.delivered(shard.send(1), shard.now);
-  shard.step();
-  EXPECT_FALSE(shard.core.isolating());
-}
-
-TEST(ShardCoreRefusal, AnotherLogsRecordIsNotCondemnedForTheOldOnes) {
-  Shard shard;
-  shard.core.add(kSlot, at_offset(0), shard.now);
-  shard.step();
-  shard.refuse(shard.send(0));
-  shard.step();
-  shard.refuse(shard.send(0));
-  shard.step();
-  ASSERT_EQ(shard.admit(0), Admission::kCondemned);
-  shard.core.reassign(kSlot);
-  shard.step();
-  EXPECT_EQ(shard.admit(0), Admission::kProcess);
-}
-
-TEST(ShardCoreRefusal, AGapEndsIsolation) {
-  Shard shard(OnGap::kEarliest);
-  shard.core.add(kSlot, with_witness(100, 99), shard.now);
-  shard.step();
-  ASSERT_EQ(shard.admit(99), Admission::kVerify);
-  shard.core.verify(kSlot, seen(99), shard.now);
-  shard.refuse(shard.send(100));
-  shard.step();
-  ASSERT_TRUE(shard.core.isolating());
-  shard.core.reassign(kSlot);
-  shard.step();
-  shard.core.out_of_range(kSlot, shard.core.era());
-  shard.step();
-  shard.core.range(kSlot, Offset{0}, Offset{5});
-  EXPECT_FALSE(shard.core.isolating()) << "the new log may never reach offset 100";
-}
-
 TEST(ShardCoreRefusal, ADeadLetterThatIsRefusedFailsThePipeline) {
   Shard shard;
   shard.core.add(kSlot, at_offset(7), shard.now);
@@ -349,7 +233,7 @@ TEST(ShardCoreSink, ALostSinkIsReplacedAndWhatItHeldIsSentAgain) {
   shard.core.sink_lost(shard.now);
   EXPECT_EQ(shard.core.unanswered(), 0U);
   EXPECT_EQ(shard.core.outstanding(), 2U);
-  EXPECT_FALSE(shard.core.may_send());
+  EXPECT_FALSE(shard.core.may_send(kSlot));
   shard.step();
   EXPECT_EQ(shard.new_sinks, 0) << "backs off first";
   shard.step(milliseconds(100));
@@ -368,10 +252,10 @@ TEST(ShardCoreSink, NothingIsSentWithoutOne) {
   shard.core.want_new_sink(shard.now);
   shard.step();
   EXPECT_EQ(shard.new_sinks, 1);
-  EXPECT_FALSE(shard.core.may_send());
+  EXPECT_FALSE(shard.core.may_send(kSlot));
   EXPECT_FALSE(shard.core.may_poll());
   shard.core.sink_ready();
-  EXPECT_TRUE(shard.core.may_send());
+  EXPECT_TRUE(shard.core.may_send(kSlot));
   EXPECT_TRUE(shard.core.may_poll());
 }
 
@@ -387,25 +271,6 @@ TEST(ShardCoreSink, NewOptionsDrainFirstAndRewindNothing) {
   shard.step();
   EXPECT_EQ(shard.new_sinks, 1);
   EXPECT_THAT(shard.assigned, ElementsAre(0));
-}
-
-TEST(ShardCoreDelivery, ARecordThatGotCompanyIsNotToBlame) {
-  Shard shard;
-  constexpr SlotId kOther = kSlot + 1;
-  shard.core.add(kSlot, at_offset(10), shard.now);
-  shard.core.add(kOther, at_offset(50), shard.now);
-  shard.step();
-  shard.refuse(shard.send(10));
-  shard.step();
-  ASSERT_TRUE(shard.core.isolating());
-  const EntryId good = shard.send(50, kOther);  // alone
-  shard.end(11);                                // the refused one was compacted away
-  ASSERT_FALSE(shard.core.isolating());
-  const EntryId bad = shard.send(51, kOther);  // in one request with it
-  shard.refuse(good);
-  shard.refuse(bad);
-  shard.step();
-  EXPECT_EQ(shard.admit(50, kOther), ShardCore::Admission::kProcess);
 }
 
 }  // namespace

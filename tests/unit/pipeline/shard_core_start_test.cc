@@ -348,7 +348,7 @@ TEST(ShardCoreReassign, DrainsThenLooksAtTheWitness) {
   shard.core.reassign(kSlot);
   EXPECT_EQ(shard.core.state(), State::kDraining);
   EXPECT_FALSE(shard.core.may_poll());
-  EXPECT_FALSE(shard.core.may_send());
+  EXPECT_FALSE(shard.core.may_send(kSlot));
   shard.core.delivered(second, shard.now);
   shard.step();
   EXPECT_EQ(shard.core.state(), State::kDraining) << "one is unanswered";

@@ -49,7 +49,7 @@ TEST(ShardCoreTransaction, NothingIsDoneBeforeTheLedgerIsRead) {
   shard.core.add(kSlot, at_offset(10), shard.now);
   shard.step(2 * kInterval);
   EXPECT_FALSE(shard.core.may_poll());
-  EXPECT_FALSE(shard.core.may_send());
+  EXPECT_FALSE(shard.core.may_send(kSlot));
   EXPECT_EQ(shard.cuts, 0);
   shard.core.sink_ready();
   EXPECT_TRUE(shard.core.may_poll());
@@ -288,6 +288,50 @@ TEST(ShardCoreTransaction, AfterALongAbortTheNextOneIsOpenForHalfAnInterval) {
   EXPECT_EQ(shard.cuts, 0);
   shard.step(kInterval / 2);
   EXPECT_EQ(shard.cuts, 1);
+}
+
+// What a refusal takes back is the round that was refused, and nothing that passed before it.
+TEST(ShardCoreTransaction, WhileIsolatingEachRoundIsATransaction) {
+  TransactionalShard shard;
+  std::vector<EntryId> sent;
+  for (std::int64_t offset = 10; offset < 14; ++offset) sent.push_back(shard.send(offset));
+  for (const EntryId entry : sent) shard.refuse(entry);
+  shard.step();
+  shard.abort();
+  ASSERT_EQ(shard.core.window(kSlot), 2U);
+  const EntryId first = shard.send(10);
+  const EntryId second = shard.send(11);
+  shard.deliver(first);
+  shard.step();
+  EXPECT_EQ(shard.cuts, 0) << "the round is not over";
+  shard.deliver(second);
+  shard.step();
+  EXPECT_EQ(shard.cuts, 1);
+  ASSERT_EQ(shard.commits.size(), 1U);
+  EXPECT_EQ(next_of(shard.commits[0]), 12);
+  // The next round waits in the sink, alone as it is.
+  EXPECT_TRUE(shard.core.may_send(kSlot));
+  const EntryId third = shard.send(12);
+  EXPECT_FALSE(shard.core.may_send(kSlot));
+  shard.answer();
+  shard.refuse(third);
+  shard.step();
+  EXPECT_EQ(shard.aborts, 2);
+  shard.abort();
+  EXPECT_EQ(shard.newest_assign, 12);
+  EXPECT_EQ(shard.core.position(kSlot), Offset{12});
+  EXPECT_EQ(shard.admit(12), ShardCore::Admission::kCondemned);
+}
+
+TEST(ShardCoreTransaction, AnIdleShardThatIsolatesCommitsNothing) {
+  TransactionalShard shard;
+  shard.refuse(shard.send(10));
+  shard.step();
+  shard.abort();
+  ASSERT_TRUE(shard.core.isolating());
+  for (int i = 0; i < 20; ++i) shard.step(kInterval);
+  EXPECT_EQ(shard.cuts, 0);
+  EXPECT_GT(shard.core.deadline(), shard.now);
 }
 
 TEST(ShardCoreTransaction, AnIdleShardCommitsNothing) {

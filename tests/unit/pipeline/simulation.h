@@ -95,6 +95,7 @@ struct Coverage {
   std::uint64_t steps = 0, records = 0, duplicates = 0, lives = 0, refused_requests = 0;
   std::uint64_t dead_letters = 0, gaps = 0, clean_stops = 0, failures = 0, caught_up = 0;
   std::uint64_t commits = 0, aborts = 0, fenced = 0, zombies = 0, timeouts = 0;
+  std::uint64_t refused_rounds = 0;  // of more than one record, while isolating
 
   void add(const Coverage& other) {
     steps += other.steps;
@@ -112,6 +113,7 @@ struct Coverage {
     fenced += other.fenced;
     zombies += other.zombies;
     timeouts += other.timeouts;
+    refused_rounds += other.refused_rounds;
   }
 };
 
@@ -232,6 +234,8 @@ class Simulation {
       if (fate != Fate::kTooLarge && fate != Fate::kBadTimestamp) return std::nullopt;
       if (topic == kDeadTopic) return std::nullopt;
       ++coverage.refused_requests;
+      const bool searches = model_.core != nullptr && model_.core->isolating();
+      if (searches && model_.unanswered() > 1) ++coverage.refused_rounds;
       return Error{code_of(fate), "refused"};
     };
     for (FakeTarget& target : targets_)

@@ -58,10 +58,11 @@ Coverage simulate(std::uint64_t runs, bool exactly_once) {
     all.add(simulation.coverage);
   }
   fmt::print(
-      "{} runs: {} steps, {} records, {} duplicates, {} lives, {} refused requests, {} dead "
-      "letters, {} failures of which {} gaps, {} clean stops, caught up {} times\n",
+      "{} runs: {} steps, {} records, {} duplicates, {} lives, {} refused requests of which {} in "
+      "a search's rounds, {} dead letters, {} failures of which {} gaps, {} clean stops, caught up "
+      "{} times\n",
       runs, all.steps, all.records, all.duplicates, all.lives, all.refused_requests,
-      all.dead_letters, all.failures, all.gaps, all.clean_stops, all.caught_up);
+      all.refused_rounds, all.dead_letters, all.failures, all.gaps, all.clean_stops, all.caught_up);
   if (exactly_once) {
     fmt::print("{} commits, {} aborts of which {} by time-out, {} zombies, {} fenced requests\n",
                all.commits, all.aborts, all.timeouts, all.zombies, all.fenced);
@@ -72,8 +73,9 @@ Coverage simulate(std::uint64_t runs, bool exactly_once) {
 // A simulation in which nothing happens proves nothing.
 void expect_enough(std::uint64_t runs, const Coverage& all) {
   if (runs < 1000 || number_from("DRAWBRIDGE_SIM_SEED")) return;
-  for (const std::uint64_t count : {all.duplicates, all.lives, all.refused_requests,
-                                    all.dead_letters, all.gaps, all.clean_stops, all.caught_up}) {
+  for (const std::uint64_t count :
+       {all.duplicates, all.lives, all.refused_requests, all.refused_rounds, all.dead_letters,
+        all.gaps, all.clean_stops, all.caught_up}) {
     EXPECT_GT(count, runs / 50);
   }
 }
