@@ -301,7 +301,7 @@ void ShardCore::begin(EntryId id, SlotId slot, Offset offset, bool dead_letter) 
   entries_[id].transaction = transaction_;
   ++unanswered_;
   ++round_sent_;
-  ++share(at(slot)).sent;
+  entries_[id].nth = share(at(slot)).sent++;
   if (isolating(slot)) round_most_ = std::min(round_most_, window(slot));
 }
 
@@ -344,7 +344,10 @@ void ShardCore::end_isolation(Partition& partition) {
 }
 
 ShardCore::Share& ShardCore::share(Partition& partition) {
-  if (partition.share.round != round_) partition.share = Share{round_};
+  if (partition.share.round != round_) {
+    partition.share = {};
+    partition.share.round = round_;
+  }
   return partition.share;
 }
 
@@ -361,14 +364,27 @@ void ShardCore::end_round() {
   for (const auto& partition : partitions_) {
     if (!partition || !partition->isolate_until || partition->share.round != round) continue;
     const Share& had = partition->share;
-    if (had.refused) {
-      partition->window.refused(all ? had.sent : had.undelivered);
+    if (had.first_refused) {
+      search_again(*partition, all);
     } else if (had.found) {
       partition->window.found();
     } else if (had.undelivered == 0 && !all) {
       partition->window.passed(had.sent, sent - had.sent);
     }
   }
+}
+
+// What was sent before the first refused one is sent again, too, where an abort takes it back.
+void ShardCore::search_again(Partition& partition, bool all) {
+  const Share& had = partition.share;
+  const std::size_t suspects = had.last_refused - *had.first_refused + 1;
+  if (!all) {
+    partition.window.refused(0, std::min(suspects, had.undelivered));
+    return;
+  }
+  const std::int64_t most = had.first_offset.value - partition.anchor.next.value;
+  const auto ahead = static_cast<std::size_t>(std::max<std::int64_t>(most, 0));
+  partition.window.refused(std::min(ahead, *had.first_refused), suspects);
 }
 
 void ShardCore::delivered(EntryId id, Instant /*now*/) {
@@ -425,7 +441,12 @@ void ShardCore::refused(Entry& entry, const Error& error) {
     partition.condemned.insert_or_assign(entry.offset, error);
     share(partition).found = true;
   } else {
-    share(partition).refused = true;
+    Share& share = this->share(partition);
+    if (!share.first_refused || entry.nth < *share.first_refused) {
+      share.first_refused = entry.nth;
+      share.first_offset = entry.offset;
+    }
+    share.last_refused = std::max(share.last_refused, entry.nth);
     if (state_ == State::kRunning && !limits_.transactional) emit(PurgeCommand{});
   }
   if (!partition.isolate_until) {

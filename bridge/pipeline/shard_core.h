@@ -204,8 +204,11 @@ class ShardCore {
     std::uint64_t round = 0;
     std::size_t sent = 0;
     std::size_t undelivered = 0;
-    bool refused = false;  // some of it, and not alone
-    bool found = false;    // its only record was refused
+    bool found = false;  // its only record was refused
+    // The first and the last that was refused beside others, counted from 0.
+    std::optional<std::size_t> first_refused;
+    std::size_t last_refused = 0;
+    Offset first_offset;
   };
 
   struct Partition {
@@ -251,6 +254,7 @@ class ShardCore {
     bool dead_letter = false;
     bool alone = false;  // nothing else was in a sink: a refusal can only mean this one
     std::uint32_t transaction = 0;
+    std::size_t nth = 0;  // of its partition in the round
   };
 
   void drain();
@@ -267,6 +271,7 @@ class ShardCore {
   void end_isolation(Partition& partition);
   Share& share(Partition& partition);
   void end_round();
+  void search_again(Partition& partition, bool all);
   void unproven(SlotId slot, Partition& partition, std::string_view why);
   void gap(SlotId slot, Partition& partition, const std::string& what, Offset low);
   void acknowledge(EntryId id);

@@ -8,18 +8,18 @@ namespace {
 
 TEST(IsolationWindow, ARefusalHalvesWhatIsSuspected) {
   IsolationWindow window;
-  window.refused(100);
+  window.refused(0, 100);
   EXPECT_EQ(window.size(), 50U);
   EXPECT_TRUE(window.searching());
-  window.refused(50);
+  window.refused(0, 50);
   EXPECT_EQ(window.size(), 25U);
-  window.refused(25);
+  window.refused(0, 25);
   EXPECT_EQ(window.size(), 12U);
 }
 
 TEST(IsolationWindow, WhatPassedLeavesTheRestSuspected) {
   IsolationWindow window;
-  window.refused(8);
+  window.refused(0, 8);
   EXPECT_EQ(window.size(), 4U);
   window.passed(4);
   EXPECT_EQ(window.size(), 2U);
@@ -30,9 +30,27 @@ TEST(IsolationWindow, WhatPassedLeavesTheRestSuspected) {
   EXPECT_TRUE(window.searching());
 }
 
+TEST(IsolationWindow, WhatComesBeforeTheSuspectsGoesByItself) {
+  IsolationWindow window;
+  window.refused(600, 8);
+  EXPECT_EQ(window.size(), IsolationWindow::kMost);
+  window.passed(IsolationWindow::kMost);
+  EXPECT_EQ(window.size(), 600 - IsolationWindow::kMost);
+  window.passed(80, 8);
+  EXPECT_EQ(window.size(), 8U) << "of those before, eight are left";
+  window.passed(8);
+  EXPECT_EQ(window.size(), 4U);
+  EXPECT_TRUE(window.searching());
+  window.refused(3, 1);
+  EXPECT_EQ(window.size(), 3U);
+  window.passed(3);
+  EXPECT_EQ(window.size(), 1U);
+  EXPECT_TRUE(window.searching());
+}
+
 TEST(IsolationWindow, TheLastSuspectsPassedEndTheSearch) {
   IsolationWindow window;
-  window.refused(2);
+  window.refused(0, 2);
   window.passed(1);
   ASSERT_TRUE(window.searching());
   window.passed(1);
@@ -42,7 +60,7 @@ TEST(IsolationWindow, TheLastSuspectsPassedEndTheSearch) {
 
 TEST(IsolationWindow, OneThatIsFoundEndsTheSearchAndTheWindowGrowsFromOne) {
   IsolationWindow window;
-  window.refused(300);
+  window.refused(0, 300);
   window.found();
   EXPECT_FALSE(window.searching());
   for (const std::size_t size : {1U, 2U, 4U, 8U, 16U, 32U, 64U, 128U, 256U, 512U, 512U}) {
@@ -61,11 +79,11 @@ TEST(IsolationWindow, ARoundThatWasNotFullProvesOnlyItsOwnSize) {
 TEST(IsolationWindow, IsNeverEmptyNorAboveItsMost) {
   IsolationWindow window;
   EXPECT_EQ(window.size(), IsolationWindow::kMost);
-  window.refused(0);
+  window.refused(0, 0);
   EXPECT_EQ(window.size(), 1U);
-  window.refused(1);
+  window.refused(0, 1);
   EXPECT_EQ(window.size(), 1U);
-  window.refused(1'000'000);
+  window.refused(0, 1'000'000);
   EXPECT_EQ(window.size(), IsolationWindow::kMost);
   window.passed(IsolationWindow::kMost);
   EXPECT_EQ(window.size(), IsolationWindow::kMost);
@@ -74,7 +92,7 @@ TEST(IsolationWindow, IsNeverEmptyNorAboveItsMost) {
 // How many rounds until one record is refused alone, and none after it.
 int rounds_to_find(std::size_t bad, std::size_t suspects) {
   IsolationWindow window;
-  window.refused(suspects);
+  window.refused(0, suspects);
   std::size_t next = 0;
   for (int rounds = 1; rounds < 10'000; ++rounds) {
     const std::size_t sent = window.size();
@@ -84,7 +102,7 @@ int rounds_to_find(std::size_t bad, std::size_t suspects) {
     } else if (sent == 1) {
       return rounds;
     } else {
-      window.refused(sent);
+      window.refused(0, sent);
     }
   }
   return -1;

@@ -29,21 +29,21 @@ TEST(ShardCoreIsolation, ARefusedRequestIsDrainedRewoundAndSentByHalves) {
   shard.core.add(kSlot, at_offset(0), shard.now);
   shard.step();
   std::vector<EntryId> entries;
-  for (std::int64_t offset = 0; offset < 6; ++offset) entries.push_back(shard.send(offset));
+  for (std::int64_t offset = 0; offset < 7; ++offset) entries.push_back(shard.send(offset));
   shard.core.delivered(entries[0], shard.now);
-  // 1 to 3 were one request; 4 was delivered, 5 taken back.
-  for (std::size_t i = 1; i <= 3; ++i) shard.refuse(entries[i]);
+  // 1 to 4 were one request; 5 was delivered, 6 taken back.
+  for (std::size_t i = 1; i <= 4; ++i) shard.refuse(entries[i]);
   shard.take();
   EXPECT_EQ(shard.purged, 1);
   EXPECT_EQ(shard.core.state(), State::kDraining);
-  shard.core.delivered(entries[4], shard.now);
-  shard.core.undelivered(entries[5], Error{ErrorCode::kCancelled, "purged"}, shard.now);
+  shard.core.delivered(entries[5], shard.now);
+  shard.core.undelivered(entries[6], Error{ErrorCode::kCancelled, "purged"}, shard.now);
   shard.step();
   EXPECT_EQ(shard.core.state(), State::kRunning);
   EXPECT_EQ(shard.newest_assign, 1);
   EXPECT_THAT(shard.notices, IsEmpty()) << "cancelled is no news";
 
-  // None of them is condemned: they were refused together. Four were not delivered: two go first.
+  // None of them is condemned: they were refused together. Half of them go first.
   EXPECT_TRUE(shard.core.isolating());
   EXPECT_EQ(shard.core.window(kSlot), 2U);
   const EntryId first = shard.send(1);
@@ -56,12 +56,15 @@ TEST(ShardCoreIsolation, ARefusedRequestIsDrainedRewoundAndSentByHalves) {
   shard.step();
   EXPECT_EQ(shard.core.window(kSlot), 1U);
   EXPECT_TRUE(shard.core.may_send(kSlot));
-  const EntryId third = shard.send(3);
-  EXPECT_FALSE(shard.core.may_send(kSlot));
-  shard.core.delivered(third, shard.now);
-  shard.step();
+  for (std::int64_t offset = 3; offset <= 4; ++offset) {
+    EXPECT_TRUE(shard.core.isolating());
+    const EntryId next = shard.send(offset);
+    EXPECT_FALSE(shard.core.may_send(kSlot));
+    shard.core.delivered(next, shard.now);
+    shard.step();
+  }
   EXPECT_FALSE(shard.core.isolating()) << "the last refused offset is passed";
-  for (std::int64_t offset = 4; offset < 9; ++offset) shard.send(offset);
+  for (std::int64_t offset = 5; offset < 9; ++offset) shard.send(offset);
   EXPECT_TRUE(shard.core.may_send(kSlot));
 }
 
@@ -314,6 +317,7 @@ class Search {
   int refusals = 0;
   std::size_t sends = 0;
   std::int64_t run_length = 100;
+  std::size_t request_most = 1'000'000;
 
  private:
   struct Log {
@@ -364,12 +368,15 @@ class Search {
   void answer() {
     if (in_sink_.empty()) return;
     ++rounds;
-    std::set<SlotId> refused;
-    for (const Sent& sent : in_sink_) {
-      if (logs_[sent.slot].bad.contains(sent.offset)) refused.insert(sent.slot);
+    // Requests: `request_most` records of one partition each.
+    std::map<SlotId, std::size_t> count;
+    std::set<std::pair<SlotId, std::size_t>> refused;
+    for (Sent& sent : in_sink_) {
+      sent.request = count[sent.slot]++ / request_most;
+      if (logs_[sent.slot].bad.contains(sent.offset)) refused.insert({sent.slot, sent.request});
     }
     for (const Sent& sent : in_sink_) {
-      if (refused.contains(sent.slot)) {
+      if (refused.contains({sent.slot, sent.request})) {
         shard.refuse(sent.entry);
       } else {
         shard.core.delivered(sent.entry, shard.now);
@@ -396,6 +403,7 @@ class Search {
     EntryId entry;
     SlotId slot;
     std::int64_t offset;
+    std::size_t request = 0;
   };
   bool transactional_;
   std::map<SlotId, Log> logs_;
@@ -426,6 +434,17 @@ TEST_P(ShardCoreSearch, NothingIsSentTwiceWhereNothingIsRefused) {
   search.run();
   EXPECT_EQ(search.sends, 5000U);
   EXPECT_EQ(search.refusals, 0);
+}
+
+// Brokers say of each record of a request that it was refused, and of no other.
+TEST_P(ShardCoreSearch, OnlyTheRefusedRequestIsSearched) {
+  for (const std::int64_t bad : {0, 313, 500, 999}) {
+    Search search(GetParam());
+    search.request_most = 4;
+    search.add(kSlot, 1000, {bad});
+    search.run();
+    EXPECT_LE(search.refusals, 4) << bad;
+  }
 }
 
 TEST_P(ShardCoreSearch, SeveralBadOnesAreFoundEachByItself) {
