@@ -347,6 +347,7 @@ void KafkaSink::commit(std::vector<LedgerRecord> ledger) {
     return;
   }
   Topic* to = topic(options_.transaction->ledger_topic);
+  bool complete = true;
   for (LedgerRecord& record : ledger) {
     const auto error =
         to == nullptr
@@ -358,12 +359,15 @@ void KafkaSink::commit(std::vector<LedgerRecord> ledger) {
                                 record.value.data(), record.value.size(), RD_KAFKA_VTYPE_OPAQUE,
                                 std::bit_cast<void*>(kOfLedger), RD_KAFKA_VTYPE_END);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    // It has failed meanwhile, and can only be aborted.
+    complete = complete && error != RD_KAFKA_RESP_ERR__STATE;
+    if (!complete) break;
     // Without its ledger nothing of the transaction may stay: the new sink's predecessor aborts it.
     fatal_ = Error{ErrorCode::kClientFatal,
                    make_error(error, options_.transaction->ledger_topic).message};
     return;
   }
-  transactor_->commit();
+  transactor_->commit(complete);
 }
 
 void KafkaSink::abort() {

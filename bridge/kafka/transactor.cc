@@ -62,6 +62,7 @@ class Transactor::Work {
   std::optional<Error> fatal();
   Error fatal_or(Error error);
   void wrote_ledger(std::int64_t offset);
+  void leave_incomplete() { incomplete_ = true; }
   void post(TransactionEvent event);
 
   [[nodiscard]] Client& client() { return *client_; }
@@ -86,6 +87,7 @@ class Transactor::Work {
   const TransactionOptions options_;
   Waker& waker_;
   std::atomic<std::int64_t> ledger_next_{0};  // the next offset of the ledger, as far as is known
+  std::atomic<bool> incomplete_{false};       // the open transaction lacks its ledger
 
   // The thread's own, of the open transaction:
   bool offsets_sent_ = false;
@@ -149,7 +151,8 @@ void Transactor::cut() {
   if (open_ && work_->options().lease) work_->give(Work::Job::kOffsets);
 }
 
-void Transactor::commit() {
+void Transactor::commit(bool complete) {
+  if (!complete) work_->leave_incomplete();
   open_ = false;
   work_->give(Work::Job::kCommit);
 }
@@ -427,6 +430,9 @@ void Transactor::Work::offsets() {
 void Transactor::Work::end(Job job) {
   if (job == Job::kCommit) offsets();
   std::optional<Error> why = std::exchange(offsets_error_, std::nullopt);
+  if (incomplete_.exchange(false) && !why) {
+    why = Error{ErrorCode::kUnavailable, "the transaction failed before its ledger was written"};
+  }
   // A right that is missing will be missing the next time, too.
   const bool refused = why && why->code == ErrorCode::kAuthentication;
   if (job == Job::kCommit && !why) {

@@ -42,7 +42,8 @@ class Transactor {
   // The open transaction will get no more records.
   void cut();
   // Both end the open transaction and are answered by an event.
-  void commit();
+  // Not `complete`: the transaction failed before its ledger was written, and is aborted instead.
+  void commit(bool complete);
   void abort();
   // A record was written to the ledger, there. Any thread.
   void wrote_ledger(std::int64_t offset);
