@@ -46,27 +46,54 @@ Result<std::optional<RunningDigest>> read_digest(ByteReader& reader) {
   return digest;
 }
 
+Result<void> check_owner(const LedgerOwner& owner) {
+  DRAWBRIDGE_TRY(check_name("daemon's name", owner.daemon, kMaxDaemonBytes));
+  return check_name("pipeline's name", owner.pipeline, kMaxPipelineBytes);
+}
+
+Result<LedgerOwner> read_owner(ByteReader& value) {
+  LedgerOwner owner;
+  DRAWBRIDGE_ASSIGN(owner.daemon, read_name(value, "daemon's name", kMaxDaemonBytes));
+  DRAWBRIDGE_ASSIGN(owner.pipeline, read_name(value, "pipeline's name", kMaxPipelineBytes));
+  return owner;
+}
+
+void write_owner(ByteWriter& writer, const LedgerOwner& owner) {
+  write_name(writer, owner.daemon);
+  write_name(writer, owner.pipeline);
+}
+
+// Where a closed ledger's pipeline went on: later under its own name, in any epoch under another.
+bool is_move(const LedgerHeader& header) {
+  if (!header.moved_to) return !header.renamed_to;
+  if (!header.renamed_to) return *header.moved_to > header.epoch;
+  return *header.moved_to > 0 && *header.renamed_to != LedgerOwner{header.daemon, header.pipeline};
+}
+
 Result<LedgerRecord> encode(const LedgerHeader& header) {
-  DRAWBRIDGE_TRY(check_name("daemon's name", header.daemon, kMaxDaemonBytes));
-  DRAWBRIDGE_TRY(check_name("pipeline's name", header.pipeline, kMaxPipelineBytes));
+  DRAWBRIDGE_TRY(check_owner({header.daemon, header.pipeline}));
   if (header.epoch == 0) return fail(ErrorCode::kInvalid, "the ledger's epoch is 0");
   if (header.shards == 0) return fail(ErrorCode::kInvalid, "the number of shards is 0");
-  if (header.moved_to && *header.moved_to <= header.epoch) {
-    return fail(ErrorCode::kInvalid, "epoch {} is said to go on in epoch {}, which is not later",
-                header.epoch, *header.moved_to);
+  if (header.renamed_to) DRAWBRIDGE_TRY(check_owner(*header.renamed_to));
+  if (!is_move(header)) {
+    return fail(ErrorCode::kInvalid,
+                "epoch {} is said to go on in epoch {}, which is not later, or under a name that "
+                "is no other",
+                header.epoch, header.moved_to.value_or(0));
   }
   LedgerRecord record{{kHeaderKey}, {}};
   ByteWriter writer(record.value);
-  writer.u8(kHeaderVersion);
-  writer.u8(header.moved_to ? kHasMovedTo : 0);
-  write_name(writer, header.daemon);
-  write_name(writer, header.pipeline);
+  writer.u8(header.renamed_to ? kRenamedHeaderVersion : kHeaderVersion);
+  writer.u8(static_cast<std::uint8_t>((header.moved_to ? kHasMovedTo : 0) |
+                                      (header.renamed_to ? kHasRenamedTo : 0)));
+  write_owner(writer, {header.daemon, header.pipeline});
   writer.u32(header.epoch);
   writer.u32(header.shards);
   writer.u64(header.hash_seed);
   writer.put(header.digest_key);
   write_i64(writer, header.made_at);
   if (header.moved_to) writer.u32(*header.moved_to);
+  if (header.renamed_to) write_owner(writer, *header.renamed_to);
   seal_value(record.key, record.value);
   return record;
 }
@@ -99,22 +126,27 @@ Result<LedgerRecord> encode(const LedgerPosition& entry) {
 
 Result<LedgerEntry> decode_header(ByteReader& value) {
   const auto malformed = [] { return fail(ErrorCode::kCorrupt, "a malformed header"); };
-  DRAWBRIDGE_TRY(check_version(value, kHeaderVersion));
+  DRAWBRIDGE_ASSIGN(const std::uint8_t version, read_version(value, kRenamedHeaderVersion));
+  const bool renamed = version == kRenamedHeaderVersion;
   LedgerHeader out;
   std::uint8_t flags = 0;
-  if (!value.u8(flags) || (flags & ~kHasMovedTo) != 0) return malformed();
-  DRAWBRIDGE_ASSIGN(out.daemon, read_name(value, "daemon's name", kMaxDaemonBytes));
-  DRAWBRIDGE_ASSIGN(out.pipeline, read_name(value, "pipeline's name", kMaxPipelineBytes));
+  if (!value.u8(flags) ||
+      (renamed ? flags != (kHasMovedTo | kHasRenamedTo) : (flags & ~kHasMovedTo) != 0)) {
+    return malformed();
+  }
+  DRAWBRIDGE_ASSIGN(LedgerOwner owner, read_owner(value));
+  out.daemon = std::move(owner.daemon);
+  out.pipeline = std::move(owner.pipeline);
   if (!value.u32(out.epoch) || out.epoch == 0 || !value.u32(out.shards) || out.shards == 0 ||
       !value.u64(out.hash_seed) || !read_array(value, out.digest_key) ||
       !read_i64(value, out.made_at)) {
     return malformed();
   }
-  if ((flags & kHasMovedTo) != 0 &&
-      (!value.u32(out.moved_to.emplace()) || *out.moved_to <= out.epoch)) {
-    return malformed();
+  if ((flags & kHasMovedTo) != 0 && !value.u32(out.moved_to.emplace())) return malformed();
+  if (renamed) {
+    DRAWBRIDGE_ASSIGN(out.renamed_to, read_owner(value));
   }
-  if (!value.done()) return malformed();
+  if (!is_move(out) || !value.done()) return malformed();
   return out;
 }
 

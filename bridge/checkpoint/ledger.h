@@ -20,6 +20,14 @@
 
 namespace drawbridge {
 
+// Whose a ledger is.
+struct LedgerOwner {
+  std::string daemon;
+  std::string pipeline;
+
+  bool operator==(const LedgerOwner&) const = default;
+};
+
 // Whose ledger it is. The same in all partitions of the topic; written when the ledger is made.
 struct LedgerHeader {
   std::string daemon;
@@ -28,9 +36,12 @@ struct LedgerHeader {
   std::uint32_t shards = 1;                   // not 0
   std::uint64_t hash_seed = 0;                // keys record_hash() of witnesses
   std::array<std::uint8_t, 32> digest_key{};  // keys the record digests
-  // Set once, and closes the ledger: the pipeline went on in this later epoch (> epoch).
+  // Set once, and closes the ledger: the pipeline went on in this epoch, a later one where it kept
+  // its name.
   std::optional<std::uint32_t> moved_to;
   WallMillis made_at = 0;
+  // With moved_to, where daemon or pipeline has another name there.
+  std::optional<LedgerOwner> renamed_to = std::nullopt;
 
   bool operator==(const LedgerHeader&) const = default;
 };

@@ -14,7 +14,9 @@ inline constexpr std::uint8_t kHeaderKey = 0;
 inline constexpr std::uint8_t kPositionKey = 1;
 
 inline constexpr std::uint8_t kHeaderVersion = 1;
+inline constexpr std::uint8_t kRenamedHeaderVersion = 2;
 inline constexpr std::uint8_t kHasMovedTo = 1;
+inline constexpr std::uint8_t kHasRenamedTo = 2;
 
 inline constexpr std::uint8_t kPositionVersion = 1;
 inline constexpr std::uint8_t kHasWitness = 1;

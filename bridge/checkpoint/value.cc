@@ -38,14 +38,20 @@ Result<ByteView> open_value(ByteView key, ByteView value) {
   return body;
 }
 
-Result<void> check_version(ByteReader& reader, std::uint8_t newest) {
+Result<std::uint8_t> read_version(ByteReader& reader, std::uint8_t newest) {
   std::uint8_t version = 0;
   if (!reader.u8(version)) return fail(ErrorCode::kCorrupt, "a value without a version");
   if (version > newest) {
     return fail(ErrorCode::kForeign, "a value of version {}, which is newer than this program's {}",
                 version, newest);
   }
-  if (version != newest) return fail(ErrorCode::kCorrupt, "a value of version {}", version);
+  if (version == 0) return fail(ErrorCode::kCorrupt, "a value of version 0");
+  return version;
+}
+
+Result<void> check_version(ByteReader& reader, std::uint8_t only) {
+  DRAWBRIDGE_ASSIGN(const std::uint8_t version, read_version(reader, only));
+  if (version != only) return fail(ErrorCode::kCorrupt, "a value of version {}", version);
   return {};
 }
 

@@ -22,8 +22,10 @@ void seal_value(ByteView key, Bytes& value);
 // The value without its checksum, which holds.
 Result<ByteView> open_value(ByteView key, ByteView value);
 
-// Takes the version, which must be `newest`: there is no older one yet.
-Result<void> check_version(ByteReader& reader, std::uint8_t newest);
+// Takes the version, 1 to `newest`.
+Result<std::uint8_t> read_version(ByteReader& reader, std::uint8_t newest);
+// Takes the version, which must be `only`: there is no older one yet.
+Result<void> check_version(ByteReader& reader, std::uint8_t only);
 
 // A name is 1 to `limit` bytes without a NUL; a NUL ends it.
 Result<void> check_name(std::string_view what, std::string_view name, std::size_t limit);

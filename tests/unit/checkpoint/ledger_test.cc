@@ -27,6 +27,11 @@ std::array<std::uint8_t, size> counted_from(std::uint8_t first) {
 LedgerHeader full_header() {
   return {"bridge", "p", 1, 4, 0x0123456789abcdef, counted_from<32>(0), 2, 1700000000000};
 }
+LedgerHeader renamed_header() {
+  LedgerHeader header = full_header();
+  header.renamed_to = {"bridge", "q"};
+  return header;
+}
 LedgerPosition full_position() {
   return {"c1",
           {"orders", {3}},
@@ -44,7 +49,18 @@ TEST(LedgerTest, RoundTrips) {
   constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
   const LedgerEntry entries[] = {
       full_header(),
+      renamed_header(),
       LedgerHeader{"d", "p", 1, 1, 0, {}, std::nullopt, 0},
+      LedgerHeader{"d", "p", 7, 1, 0, {}, 1, 0, LedgerOwner{"d", "q"}},
+      LedgerHeader{"d",
+                   "p",
+                   7,
+                   1,
+                   0,
+                   {},
+                   0xffffffff,
+                   0,
+                   LedgerOwner{std::string(120, 'd'), std::string(120, 'p')}},
       LedgerHeader{std::string(120, 'd'), std::string(120, '\xff'), 0xfffffffe, 0xffffffff, kMost,
                    counted_from<32>(0xf0), 0xffffffff, -1},
       full_position(),
@@ -111,6 +127,24 @@ TEST(LedgerTest, WhatCannotBeWrittenIsRefused) {
       {[](LedgerHeader& h) { h.shards = 0; }, "number of shards is 0"},
       {[](LedgerHeader& h) { h.moved_to = 1; }, "which is not later"},
       {[](LedgerHeader& h) { h.moved_to = 0; }, "which is not later"},
+      {[](LedgerHeader& h) { h = renamed_header(), h.moved_to = 0; }, "no other"},
+      {[](LedgerHeader& h) { h = renamed_header(), h.moved_to.reset(); }, "no other"},
+      {[](LedgerHeader& h) {
+         h.renamed_to = {"bridge", "p"};
+       },
+       "no other"},
+      {[](LedgerHeader& h) {
+         h.renamed_to = {"", "q"};
+       },
+       "daemon's name is empty"},
+      {[](LedgerHeader& h) {
+         h.renamed_to = {"bridge", ""};
+       },
+       "pipeline's name is empty"},
+      {[&](LedgerHeader& h) {
+         h.renamed_to = {"bridge", nul};
+       },
+       "holds a NUL"},
   };
   for (const HeaderCase& each : headers) {
     LedgerHeader header = full_header();
@@ -142,7 +176,8 @@ TEST(LedgerTest, WhatCannotBeWrittenIsRefused) {
 }
 
 TEST(LedgerTest, EveryDamagedByteIsFound) {
-  for (const LedgerEntry& entry : {LedgerEntry(full_header()), LedgerEntry(full_position())}) {
+  for (const LedgerEntry& entry :
+       {LedgerEntry(full_header()), LedgerEntry(renamed_header()), LedgerEntry(full_position())}) {
     const LedgerRecord record = encode_ledger(entry).value();
     for (std::size_t i = 0; i < record.value.size(); ++i) {
       for (const unsigned flip : {0x01U, 0x80U, 0xffU}) {
@@ -204,9 +239,12 @@ TEST(LedgerTest, HostileHeadersBehindAValidChecksum) {
       {"empty", [](Bytes& b) { b.clear(); }},
       {"version only", [](Bytes& b) { b.resize(1); }},
       {"version 0", [](Bytes& b) { b[0] = 0; }},
-      {"newer version", [](Bytes& b) { b[0] = 2; }, ErrorCode::kForeign},
-      {"newer version of another shape", [](Bytes& b) { b = {2}; }, ErrorCode::kForeign},
-      {"unknown flag", [](Bytes& b) { b[1] |= 2; }},
+      {"newer version", [](Bytes& b) { b[0] = 3; }, ErrorCode::kForeign},
+      {"newer version of another shape", [](Bytes& b) { b = {3}; }, ErrorCode::kForeign},
+      {"version 2 without a name", [](Bytes& b) { b[0] = 2; }},
+      {"version 2 that announces a name", [](Bytes& b) { b[0] = 2, b[1] = 3; }},
+      {"a name announced in version 1", [](Bytes& b) { b[1] |= 2; }},
+      {"unknown flag", [](Bytes& b) { b[1] |= 4; }},
       {"no daemon", [](Bytes& b) { b.erase(b.begin() + 2, b.begin() + 8); }},
       {"no pipeline", [](Bytes& b) { b.erase(b.begin() + 9); }},
       {"daemon's name without its end", [](Bytes& b) { b.resize(8); }},
@@ -227,6 +265,25 @@ TEST(LedgerTest, HostileHeadersBehindAValidChecksum) {
       {"a byte too many", [](Bytes& b) { b.push_back(0); }},
   };
   expect_refused(encode_ledger(full_header()).value(), cases);
+}
+
+TEST(LedgerTest, HostileRenamedHeadersBehindAValidChecksum) {
+  // As above; another name's daemon 71 to 77, pipeline 78 and 79, end 80.
+  const HostileValue cases[] = {
+      {"version 1", [](Bytes& b) { b[0] = 1; }},
+      {"name not announced", [](Bytes& b) { b[1] = 1; }},
+      {"move not announced", [](Bytes& b) { b[1] = 2; }},
+      {"unknown flag", [](Bytes& b) { b[1] |= 4; }},
+      {"moved to epoch 0", [](Bytes& b) { b[70] = 0; }},
+      {"the same name", [](Bytes& b) { b[78] = 'p'; }},
+      {"no daemon", [](Bytes& b) { b.erase(b.begin() + 71, b.begin() + 77); }},
+      {"no pipeline", [](Bytes& b) { b.erase(b.begin() + 78); }},
+      {"cut in the daemon", [](Bytes& b) { b.resize(75); }},
+      {"cut in the pipeline", [](Bytes& b) { b.resize(79); }},
+      {"daemon's name too long", [](Bytes& b) { b.insert(b.begin() + 71, 115, 'x'); }},
+      {"a byte too many", [](Bytes& b) { b.push_back(0); }},
+  };
+  expect_refused(encode_ledger(renamed_header()).value(), cases);
 }
 
 TEST(LedgerTest, HostilePositionsBehindAValidChecksum) {
@@ -354,6 +411,7 @@ TEST(LedgerTest, WorkedExamplesOfTheDocument) {
     EXPECT_EQ(to_hex(document_bytes("LEDGER.md", heading, "value ", "```")), to_hex(record.value));
   };
   expect_example("## Worked example: header", full_header());
+  expect_example("## Worked example: renamed", renamed_header());
   expect_example("## Worked example: position", full_position());
 }
 
