@@ -12,6 +12,7 @@ std::vector<CommandSpec> all_commands() {
                                     check_command(),  list_command(), demo_command(),
                                     inspect_command()};
   for (auto& command : offsets_commands()) commands.push_back(std::move(command));
+  commands.push_back(reshard_command());
   for (auto& command : keys_commands()) commands.push_back(std::move(command));
   commands.push_back(reference_command());
   commands.push_back(version_command());

@@ -18,6 +18,7 @@ CommandSpec check_command();                  // check_command.cc
 CommandSpec demo_command();                   // demo_command.cc
 CommandSpec inspect_command();                // inspect_command.cc
 std::vector<CommandSpec> offsets_commands();  // offsets_commands.cc
+CommandSpec reshard_command();                // reshard_command.cc
 std::vector<CommandSpec> keys_commands();     // keys_commands.cc
 CommandSpec version_command();                // commands.cc
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "bridge/app/terminal.h"
 #include "transforms/catalogue.h"
 
 namespace drawbridge {
@@ -9,6 +10,17 @@ namespace drawbridge {
 const TransformCatalogue& catalogue() {
   static const TransformCatalogue built_in = built_in_transforms();
   return built_in;
+}
+
+Result<const PipelineOptions*> pipeline_named(const Configuration& configuration,
+                                              const std::string& name) {
+  std::vector<std::string_view> names;
+  for (const PipelineOptions& pipeline : configuration.pipelines) {
+    if (pipeline.name == name) return &pipeline;
+    names.push_back(pipeline.name);
+  }
+  return fail(ErrorCode::kInvalid, "the configuration has no pipeline `{}`; it has {}",
+              printable(name), fmt::join(names, ", "));
 }
 
 void print_problems(const std::vector<Problem>& problems) {

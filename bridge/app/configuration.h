@@ -15,6 +15,10 @@ const TransformCatalogue& catalogue();
 std::optional<Configuration> load_or_report(const std::string& file,
                                             const LoadOptions& options = {});
 
+// Errors: kInvalid, naming those that there are.
+Result<const PipelineOptions*> pipeline_named(const Configuration& configuration,
+                                              const std::string& name);
+
 void print_problems(const std::vector<Problem>& problems);
 
 }  // namespace drawbridge

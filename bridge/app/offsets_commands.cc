@@ -117,25 +117,11 @@ Result<std::string> read_file(const std::string& file) {
   return text;
 }
 
-const PipelineOptions* find_pipeline(const Configuration& configuration, const std::string& name) {
-  for (const PipelineOptions& pipeline : configuration.pipelines) {
-    if (pipeline.name == name) return &pipeline;
-  }
-  return nullptr;
-}
-
-Error no_pipeline(const Configuration& configuration, const std::string& name) {
-  std::vector<std::string_view> names;
-  for (const PipelineOptions& pipeline : configuration.pipelines) names.push_back(pipeline.name);
-  return {ErrorCode::kInvalid, fmt::format("the configuration has no pipeline `{}`; it has {}",
-                                           printable(name), fmt::join(names, ", "))};
-}
-
 // What a file says of one pipeline, and where to put it.
 struct PipelineImport {
   std::unique_ptr<Positions> positions;
-  std::vector<CheckpointEntry> set;        // store and group
-  std::vector<CheckpointEntry> only_kept;  // topics that are gone: store only
+  std::vector<CheckpointEntry> set;        // everywhere
+  std::vector<CheckpointEntry> only_kept;  // topics that are gone: not in the group
 };
 
 // Holds the file's positions against what the source has. Nothing is changed.
@@ -143,7 +129,8 @@ Result<PipelineImport> prepare(const PipelineOptions& pipeline,
                                const std::vector<CheckpointEntry>& entries, CheckpointStore& store,
                                Connector& connector) {
   PipelineImport import;
-  DRAWBRIDGE_ASSIGN(import.positions, Positions::open(pipeline, store, connector));
+  DRAWBRIDGE_ASSIGN(import.positions,
+                    Positions::open(pipeline, store, connector, Positions::For::kSetting));
   std::map<std::string, std::map<std::int32_t, PositionView>> topics;
   for (const CheckpointEntry& entry : entries) {
     const auto& at = entry.key.at;
@@ -184,9 +171,7 @@ Result<PipelineImport> prepare(const PipelineOptions& pipeline,
                  at.topic, at.partition.value, next.value, log.low.value - 1);
     }
     fmt::print("{}  {} [{}]  {} -> {}\n", pipeline.name, at.topic, at.partition.value,
-               shown(view->second.checkpoint ? std::optional(view->second.checkpoint->position.next)
-                                             : std::nullopt),
-               next.value);
+               shown(view->second.next), next.value);
     import.set.push_back(entry);
   }
   return import;
@@ -201,22 +186,20 @@ Result<void> import_file(const Configuration& configuration, const std::string& 
     by_pipeline[entry.key.pipeline].push_back(std::move(entry));
   }
   for (const auto& [name, entries] : by_pipeline) {
-    if (find_pipeline(configuration, name) == nullptr) {
-      return fail(no_pipeline(configuration, name));
-    }
+    DRAWBRIDGE_TRY(pipeline_named(configuration, name));
   }
   const auto connector = kafka::make_connector();
   std::vector<PipelineImport> imports;
   for (const auto& [name, entries] : by_pipeline) {
-    DRAWBRIDGE_ASSIGN(PipelineImport import,
-                      prepare(*find_pipeline(configuration, name), entries, *store, *connector));
+    DRAWBRIDGE_ASSIGN(const PipelineOptions* pipeline, pipeline_named(configuration, name));
+    DRAWBRIDGE_ASSIGN(PipelineImport import, prepare(*pipeline, entries, *store, *connector));
     imports.push_back(std::move(import));
   }
   std::size_t count = 0;
   for (PipelineImport& import : imports) {
     count += import.set.size() + import.only_kept.size();
     DRAWBRIDGE_TRY(import.positions->set(std::move(import.set)));
-    DRAWBRIDGE_TRY(store->save(import.only_kept));
+    DRAWBRIDGE_TRY(import.positions->keep(import.only_kept));
   }
   fmt::print("{} positions imported\n", count);
   return {};
@@ -240,18 +223,21 @@ struct ResetRequest {
 };
 
 Result<void> reset(const Configuration& configuration, const ResetRequest& request) {
-  const PipelineOptions* pipeline = find_pipeline(configuration, request.pipeline);
-  if (pipeline == nullptr) return fail(no_pipeline(configuration, request.pipeline));
+  DRAWBRIDGE_ASSIGN(const PipelineOptions* pipeline,
+                    pipeline_named(configuration, request.pipeline));
   DRAWBRIDGE_ASSIGN(const auto store, open_state(configuration, true));
   const auto connector = kafka::make_connector();
-  DRAWBRIDGE_ASSIGN(const auto positions, Positions::open(*pipeline, *store, *connector));
+  DRAWBRIDGE_ASSIGN(
+      const auto positions,
+      Positions::open(*pipeline, *store, *connector,
+                      request.dry_run ? Positions::For::kLooking : Positions::For::kSetting));
   DRAWBRIDGE_TRY(positions->check_topic(request.topic));
   DRAWBRIDGE_ASSIGN(const auto views, positions->look(request.topic, request.partition));
   DRAWBRIDGE_ASSIGN(const auto offsets, positions->resolve(request.to, views));
 
   std::vector<CheckpointEntry> entries;
   std::vector<std::vector<std::string>> rows{
-      {"TOPIC", "PARTITION", "LOG", "CHECKPOINT", "GROUP", "NOW"}};
+      {"TOPIC", "PARTITION", "LOG", positions->where(), "GROUP", "NOW"}};
   for (std::size_t i = 0; i < views.size(); ++i) {
     const PositionView& view = views[i];
     Checkpoint checkpoint;
@@ -259,13 +245,13 @@ Result<void> reset(const Configuration& configuration, const ResetRequest& reque
     entries.push_back({{pipeline->name, positions->cluster_id(), view.at}, checkpoint});
     rows.push_back({view.at.topic, fmt::to_string(view.at.partition.value),
                     fmt::format("{} to {}", view.log.low.value, view.log.high.value),
-                    view.checkpoint ? fmt::to_string(view.checkpoint->position.next.value) : "-",
-                    shown(view.group), fmt::to_string(offsets[i].value)});
+                    shown(view.next), shown(view.group), fmt::to_string(offsets[i].value)});
   }
   if (!request.dry_run) DRAWBRIDGE_TRY(positions->set(std::move(entries)));
   fmt::print("{}", table(rows));
-  fmt::print("{}\n", request.dry_run ? "nothing was changed (--dry-run)"
-                                     : "checkpoint and consumer group are set");
+  fmt::print("{}\n", request.dry_run          ? "nothing was changed (--dry-run)"
+                     : pipeline->exactly_once ? "ledger, checkpoint and consumer group are set"
+                                              : "checkpoint and consumer group are set");
   return {};
 }
 
@@ -325,13 +311,13 @@ std::vector<CommandSpec> offsets_commands() {
            {},
            export_all},
           {"offsets import",
-           "set positions from an export, in the store and in the groups",
+           "set positions from an export, in ledgers, store and groups",
            "-c FILE POSITIONS",
            with_file,
            {"file"},
            import_all},
           {"offsets reset",
-           "set a topic's position, in the store and in the consumer group",
+           "set a topic's position, in ledger, store and consumer group",
            "-c FILE --pipeline NAME --topic TOPIC [--partition N] --to PLACE [--dry-run]",
            with_place,
            {},

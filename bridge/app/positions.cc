@@ -36,18 +36,32 @@ Result<PlaceInLog> PlaceInLog::parse(const std::string& text) {
 }
 
 Result<std::unique_ptr<Positions>> Positions::open(const PipelineOptions& pipeline,
-                                                   CheckpointStore& store, Connector& connector) {
-  if (pipeline.exactly_once) {
-    return fail(ErrorCode::kInvalid,
-                "pipeline {} delivers exactly once: its positions stand in its ledger on the "
-                "target, and cannot be set from here. To read from another place, run it under a "
-                "new pipeline name, with from.start",
-                pipeline.name);
-  }
+                                                   CheckpointStore& store, Connector& connector,
+                                                   For purpose) {
   std::unique_ptr<Positions> positions(new Positions(pipeline, store));
   DRAWBRIDGE_ASSIGN(positions->source_, connector.source(pipeline, {}));
   DRAWBRIDGE_ASSIGN(positions->cluster_id_, positions->source_->cluster_id(kTimeout));
+  if (pipeline.exactly_once && purpose == For::kSetting) {
+    DRAWBRIDGE_TRY(positions->take_ledger(connector));
+  }
   return positions;
+}
+
+Result<void> Positions::take_ledger(Connector& connector) {
+  DRAWBRIDGE_ASSIGN(target_, connector.target(pipeline_.target, pipeline_.target_properties));
+  DRAWBRIDGE_ASSIGN(const LedgerPlace place, find_ledger(pipeline_, *target_, kTimeout));
+  if (!place.exists) {
+    return fail(ErrorCode::kInvalid,
+                "pipeline {} has no ledger yet: from.start says where it begins", pipeline_.name);
+  }
+  DRAWBRIDGE_ASSIGN(hold_, LedgerHold::take(pipeline_, {place.topic, place.epoch, pipeline_.shards},
+                                            connector, *target_, clock_));
+  return {};
+}
+
+std::string Positions::where() const {
+  if (hold_) return "LEDGER";
+  return pipeline_.exactly_once ? "CHECKPOINT (NOT THE LEDGER)" : "CHECKPOINT";
 }
 
 Result<void> Positions::check_topic(const std::string& topic) {
@@ -58,6 +72,7 @@ Result<void> Positions::check_topic(const std::string& topic) {
     return entry.key.cluster_id == cluster_id_ && entry.key.at.topic == topic;
   });
   if (was_selected) return {};
+  if (hold_ && hold_->knows(cluster_id_, topic)) return {};
   DRAWBRIDGE_ASSIGN(const auto listed, source_->topics(kTimeout));
   std::vector<std::string> names;
   for (const TopicInfo& each : listed) {
@@ -95,7 +110,13 @@ Result<std::vector<PositionView>> Positions::look(const std::string& topic,
     PositionView view{at[i], std::nullopt, group[i], {}};
     const CheckpointKey key{pipeline_.name, cluster_id_, at[i]};
     const auto entry = std::ranges::find(stored, key, &CheckpointEntry::key);
-    if (entry != stored.end()) view.checkpoint = entry->checkpoint;
+    if (hold_) {
+      if (const LedgerPosition* said = hold_->find(cluster_id_, at[i])) {
+        view.next = said->position.next;
+      }
+    } else if (entry != stored.end()) {
+      view.next = entry->checkpoint.position.next;
+    }
     DRAWBRIDGE_ASSIGN(view.log, source_->watermarks(at[i], kTimeout));
     views.push_back(std::move(view));
   }
@@ -176,9 +197,30 @@ Result<void> Positions::try_commit(const std::vector<CheckpointEntry>& entries) 
               pipeline_.source.name, pipeline_.group);
 }
 
+// Without witnesses, whose hashes are keyed elsewhere.
+Result<void> Positions::set_ledger(const std::vector<CheckpointEntry>& entries) {
+  if (!hold_) return {};
+  std::vector<std::pair<TopicPartition, Position>> positions;
+  positions.reserve(entries.size());
+  for (const CheckpointEntry& entry : entries) {
+    positions.emplace_back(entry.key.at, Position{entry.checkpoint.position.next, std::nullopt});
+  }
+  return hold_->set(cluster_id_, positions);
+}
+
+Result<void> Positions::keep(const std::vector<CheckpointEntry>& entries) {
+  if (entries.empty()) return {};
+  DRAWBRIDGE_TRY(set_ledger(entries));
+  return store_.save(entries);
+}
+
 Result<void> Positions::set(std::vector<CheckpointEntry> entries) {
   if (entries.empty()) return {};
-  DRAWBRIDGE_TRY(commit_to_group(entries));
+  DRAWBRIDGE_TRY(set_ledger(entries));
+  if (auto done = commit_to_group(entries); !done) {
+    if (hold_) done.error().message += "; the ledger is set, and decides";
+    return done;
+  }
   for (CheckpointEntry& entry : entries) {
     entry.checkpoint.group_committed = entry.checkpoint.position.next;
     entry.checkpoint.group_pending.reset();

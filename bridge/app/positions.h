@@ -1,5 +1,5 @@
-// Positions of a pipeline as its operator sees and sets them: in the checkpoint store and in the
-// source's consumer group, both or neither.
+// Positions of a pipeline as its operator sees and sets them: in its ledger, where it delivers
+// exactly once, in the checkpoint store, and in the source's consumer group.
 #pragma once
 
 #include <map>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bridge/checkpoint/store.h"
+#include "bridge/pipeline/ledger_hold.h"
 #include "bridge/pipeline/ports.h"
 
 namespace drawbridge {
@@ -16,7 +17,7 @@ namespace drawbridge {
 // Where a position stands, and what the log still holds.
 struct PositionView {
   TopicPartition at;
-  std::optional<Checkpoint> checkpoint;
+  std::optional<Offset> next;  // where it goes on: the ledger's, or the store's
   std::optional<Offset> group;
   Watermarks log;
 };
@@ -35,12 +36,17 @@ struct PlaceInLog {
 // store outlives it. Every call is bounded in time.
 class Positions {
  public:
-  // Connects. Errors: those of the cluster; kInvalid, an exactly-once pipeline, whose ledger
-  // decides.
+  // For setting, an exactly-once pipeline's ledger is taken, which takes it from whoever works on
+  // it; for looking, there is only what the store knows of it.
+  enum class For : std::uint8_t { kLooking, kSetting };
+  // Connects. Errors: those of the clusters and of LedgerHold.
   static Result<std::unique_ptr<Positions>> open(const PipelineOptions& pipeline,
-                                                 CheckpointStore& store, Connector& connector);
+                                                 CheckpointStore& store, Connector& connector,
+                                                 For purpose);
 
   [[nodiscard]] const std::string& cluster_id() const { return cluster_id_; }
+  // Where `PositionView::next` comes from, as a heading.
+  [[nodiscard]] std::string where() const;
 
   // Is the topic this pipeline's: selected by it, or by an earlier configuration that left a
   // checkpoint? Errors: kInvalid, naming what the pipeline selects.
@@ -53,14 +59,18 @@ class Positions {
   Result<std::vector<Offset>> resolve(const PlaceInLog& place,
                                       const std::vector<PositionView>& views);
 
-  // Sets group and store: the group first, so that the store never says less than what a start
-  // would do. `entries` hold the positions; what they say of the group is replaced. Errors: those
-  // of the cluster and the store; after one of the store, the group's offsets hold by themselves.
+  // Sets ledger, group and store: what decides first, so that the store never says less than what
+  // a start would do. `entries` hold the positions; what they say of the group is replaced. Errors:
+  // those of the clusters and the store; what was set before one holds by itself.
   Result<void> set(std::vector<CheckpointEntry> entries);
+  // The same without the group.
+  Result<void> keep(const std::vector<CheckpointEntry>& entries);
 
  private:
   Positions(const PipelineOptions& pipeline, CheckpointStore& store)
       : pipeline_(pipeline), store_(store) {}
+  Result<void> take_ledger(Connector& connector);
+  Result<void> set_ledger(const std::vector<CheckpointEntry>& entries);
   Result<void> commit_to_group(const std::vector<CheckpointEntry>& entries);
   Result<void> try_commit(const std::vector<CheckpointEntry>& entries);
 
@@ -68,6 +78,9 @@ class Positions {
   CheckpointStore& store_;
   std::unique_ptr<Source> source_;
   std::string cluster_id_;
+  SystemClock clock_;
+  std::unique_ptr<Target> target_;  // exactly-once, for setting
+  std::unique_ptr<LedgerHold> hold_;
 };
 
 }  // namespace drawbridge

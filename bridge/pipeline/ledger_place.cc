@@ -3,14 +3,33 @@
 namespace drawbridge {
 namespace {
 
-Result<void> check_ledger(const PipelineOptions& pipeline, Target& target, const std::string& topic,
-                          std::int32_t partitions, Duration timeout) {
-  if (partitions != static_cast<std::int32_t>(pipeline.shards)) {
-    return fail(ErrorCode::kInvalid,
-                "the ledger {} has {} partitions, one a shard, and pipeline {} is configured with "
-                "{} shards: the number is fixed; set shards: {}",
-                topic, partitions, pipeline.name, pipeline.shards, partitions);
+// The first epoch of a pipeline that had another name before.
+constexpr std::uint32_t kFirstAfterRenaming = 2;
+
+}  // namespace
+
+Result<std::optional<LedgerTopic>> ledger_of(const LedgerOwner& owner, std::uint32_t epoch,
+                                             Target& target, Duration timeout) {
+  DRAWBRIDGE_ASSIGN(std::string name, ledger_topic(owner.daemon, owner.pipeline, epoch));
+  const auto info = target.topic(name, timeout);
+  if (info) {
+    return LedgerTopic{std::move(name), epoch, static_cast<std::uint32_t>(info->partitions())};
   }
+  if (info.error().code == ErrorCode::kUnknownTopic) return std::nullopt;
+  return fail(info.error());
+}
+
+Result<std::optional<LedgerTopic>> newest_ledger(const LedgerOwner& owner, Target& target,
+                                                 Duration timeout) {
+  std::optional<LedgerTopic> newest;
+  for (std::uint32_t epoch = 1;; ++epoch) {
+    DRAWBRIDGE_ASSIGN(auto found, ledger_of(owner, epoch, target, timeout));
+    if (!found && epoch >= kFirstAfterRenaming) return newest;
+    if (found) newest = std::move(found);
+  }
+}
+
+Result<void> check_compacted(Target& target, const std::string& topic, Duration timeout) {
   const auto config = target.topic_config(topic, timeout);
   if (!config) return {};  // a missing right to describe is no reason not to work
   const auto policy = config->find("cleanup.policy");
@@ -23,26 +42,21 @@ Result<void> check_ledger(const PipelineOptions& pipeline, Target& target, const
   return {};
 }
 
-}  // namespace
-
 Result<LedgerPlace> find_ledger(const PipelineOptions& pipeline, Target& target, Duration timeout) {
-  LedgerPlace place;
-  std::int32_t partitions = 0;
-  for (std::uint32_t epoch = 1;; ++epoch) {
-    DRAWBRIDGE_ASSIGN(std::string topic, ledger_topic(pipeline.daemon, pipeline.name, epoch));
-    const auto info = target.topic(topic, timeout);
-    if (!info && info.error().code == ErrorCode::kUnknownTopic) {
-      if (epoch == 1) place.topic = std::move(topic);
-      break;
-    }
-    if (!info) return fail(info.error());
-    place = {std::move(topic), epoch, true};
-    partitions = info->partitions();
+  DRAWBRIDGE_ASSIGN(auto newest, newest_ledger({pipeline.daemon, pipeline.name}, target, timeout));
+  if (!newest) {
+    DRAWBRIDGE_ASSIGN(std::string topic, ledger_topic(pipeline.daemon, pipeline.name, 1));
+    return LedgerPlace{std::move(topic), 1, false};
   }
-  if (place.exists) {
-    DRAWBRIDGE_TRY(check_ledger(pipeline, target, place.topic, partitions, timeout));
+  if (newest->partitions != pipeline.shards) {
+    return fail(ErrorCode::kInvalid,
+                "the ledger {} has {} partitions, one a shard, and pipeline {} is configured with "
+                "{} shards: set shards: {}, or change the number with drawbridge offsets reshard",
+                newest->name, newest->partitions, pipeline.name, pipeline.shards,
+                newest->partitions);
   }
-  return place;
+  DRAWBRIDGE_TRY(check_compacted(target, newest->name, timeout));
+  return LedgerPlace{std::move(newest->name), newest->epoch, true};
 }
 
 Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const LedgerPlace& place,

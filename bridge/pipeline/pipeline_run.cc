@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "bridge/base/log.h"
+#include "bridge/pipeline/shard_of.h"
 
 namespace drawbridge {
 namespace {
@@ -136,8 +137,8 @@ Result<void> Pipeline::Run::check_shards() {
       DRAWBRIDGE_TRY(store.set_shards(options_.name, options_.shards));
   } else if (*shards != options_.shards) {
     return fail(ErrorCode::kInvalid,
-                "pipeline {} was first started with {} shards and is configured with {}: the "
-                "number is fixed; set shards: {}",
+                "pipeline {} runs with {} shards and is configured with {}: set shards: {}, or "
+                "change the number with drawbridge offsets reshard",
                 options_.name, *shards, options_.shards, *shards);
   }
   return load_checkpoints();
@@ -188,13 +189,6 @@ std::optional<TransactionOptions> Pipeline::Run::transaction(std::uint32_t shard
     options.lease = group_->lease({ledger_.topic, Partition{options.ledger_partition}});
   }
   return options;
-}
-
-std::uint32_t Pipeline::Run::shard_of(const TopicPartition& at) const {
-  // Stable for ever: FNV-1a of the topic, so that a restart finds every partition on its shard.
-  std::uint32_t hash = 2166136261U;
-  for (const char c : at.topic) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619U;
-  return (hash + static_cast<std::uint32_t>(at.partition.value)) % options_.shards;
 }
 
 Pipeline::Run::KnownPartition* Pipeline::Run::find(const TopicPartition& at) {
@@ -269,7 +263,8 @@ Result<void> Pipeline::Run::discover_topic(const TopicInfo& topic, bool at_start
   for (std::size_t i = known.partitions.size(); i < topic.leaders.size(); ++i) {
     const TopicPartition at{topic.name, Partition{static_cast<std::int32_t>(i)}};
     const auto slot = static_cast<SlotId>(by_slot_.size());
-    known.partitions.push_back({.slot = slot, .shard = shard_of(at), .from_start = at_start});
+    known.partitions.push_back(
+        {.slot = slot, .shard = shard_of(at, options_.shards), .from_start = at_start});
     by_slot_.push_back(at);
   }
   log(Level::kInfo, at_start ? "topic selected" : "topic picked up",

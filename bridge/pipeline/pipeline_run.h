@@ -98,7 +98,6 @@ class Pipeline::Run final : private ShardListener {
   void take_source_events(Duration timeout);
   void check_group();
   void report_progress(Instant now);
-  [[nodiscard]] std::uint32_t shard_of(const TopicPartition& at) const;
   [[nodiscard]] KnownPartition* find(const TopicPartition& at);
   [[nodiscard]] std::optional<Error> failure() const;
 

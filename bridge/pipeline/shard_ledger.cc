@@ -8,6 +8,39 @@
 
 namespace drawbridge {
 
+Result<LedgerContents> decode_contents(std::span<const LedgerRecord> records) {
+  // The newest record of a key counts: compaction comes when it likes.
+  LedgerContents contents;
+  std::map<std::pair<std::string, TopicPartition>, LedgerPosition> positions;
+  for (const LedgerRecord& record : records) {
+    DRAWBRIDGE_ASSIGN(LedgerEntry entry, decode_ledger(record.key, record.value));
+    if (auto* said = std::get_if<LedgerHeader>(&entry)) {
+      contents.header = std::move(*said);
+      continue;
+    }
+    auto& position = std::get<LedgerPosition>(entry);
+    contents.sequence = std::max(contents.sequence, position.sequence);
+    std::pair key{position.cluster_id, position.at};
+    positions.insert_or_assign(std::move(key), std::move(position));
+  }
+  if (!contents.header && !positions.empty()) {
+    return fail(ErrorCode::kCorrupt,
+                "the ledger has positions and no header: somebody has written to it, or deleted "
+                "from it");
+  }
+  for (auto& [key, position] : positions) contents.positions.push_back(std::move(position));
+  return contents;
+}
+
+std::string moved_where(const LedgerHeader& header) {
+  std::string where = fmt::format("epoch {}", header.moved_to.value_or(0));
+  if (header.renamed_to) {
+    where += fmt::format(" of pipeline {} of daemon {}", header.renamed_to->pipeline,
+                         header.renamed_to->daemon);
+  }
+  return where;
+}
+
 Result<void> check_header(const LedgerHeader& header, const LedgerIdentity& expected) {
   if (header.daemon != expected.daemon || header.pipeline != expected.pipeline ||
       header.epoch != expected.epoch) {
@@ -19,14 +52,15 @@ Result<void> check_header(const LedgerHeader& header, const LedgerIdentity& expe
   }
   if (header.moved_to) {
     return fail(ErrorCode::kInvalid,
-                "the ledger of epoch {} is closed: pipeline {} was moved to epoch {}; start the "
-                "daemon again, with the number of shards that it was moved to",
-                header.epoch, expected.pipeline, *header.moved_to);
+                "the ledger of epoch {} is closed: pipeline {} was moved to {}; start the daemon "
+                "again, with the number of shards that it was moved to{}",
+                header.epoch, expected.pipeline, moved_where(header),
+                header.renamed_to ? " and under that name" : "");
   }
   if (header.shards != expected.shards) {
     return fail(ErrorCode::kInvalid,
-                "pipeline {} was first started with {} shards and is configured with {}: the "
-                "number is fixed; set shards: {}",
+                "pipeline {} runs with {} shards and is configured with {}: set shards: {}, or "
+                "change the number with drawbridge offsets reshard",
                 expected.pipeline, header.shards, expected.shards, header.shards);
   }
   return {};
@@ -47,18 +81,12 @@ Result<void> ShardLedger::make_header() {
 }
 
 Result<void> ShardLedger::read(std::span<const LedgerRecord> records) {
-  // The newest record of a key counts: compaction comes when it likes.
-  std::optional<LedgerHeader> header;
+  DRAWBRIDGE_ASSIGN(LedgerContents contents, decode_contents(records));
+  std::optional<LedgerHeader>& header = contents.header;
   std::map<TopicPartition, LedgerPosition> positions;
   bool other_cluster = false;
-  for (const LedgerRecord& record : records) {
-    DRAWBRIDGE_ASSIGN(LedgerEntry entry, decode_ledger(record.key, record.value));
-    if (auto* said = std::get_if<LedgerHeader>(&entry)) {
-      header = std::move(*said);
-      continue;
-    }
-    auto& position = std::get<LedgerPosition>(entry);
-    sequence_ = std::max(sequence_, position.sequence);
+  sequence_ = std::max(sequence_, contents.sequence);
+  for (LedgerPosition& position : contents.positions) {
     if (position.cluster_id != identity_.cluster_id) {
       other_cluster = true;
       continue;
@@ -68,16 +96,11 @@ Result<void> ShardLedger::read(std::span<const LedgerRecord> records) {
   if (header) {
     DRAWBRIDGE_TRY(check_header(*header, identity_));
     header_ = std::move(*header);
-  } else if (!positions.empty() || other_cluster) {
-    return fail(
-        ErrorCode::kCorrupt,
-        "the ledger of pipeline {} has positions and no header: somebody has written to it, "
-        "or deleted from it",
-        identity_.pipeline);
   } else if (identity_.epoch > 1) {
     return fail(ErrorCode::kInvalid,
                 "the ledger of epoch {} has no header: the move of pipeline {} to it was not "
-                "finished. Nothing is copied, since what was copied before is not known here",
+                "finished. Nothing is copied, since what was copied before is not known here: run "
+                "drawbridge offsets reshard again",
                 identity_.epoch, identity_.pipeline);
   } else if (!known_) {
     DRAWBRIDGE_TRY(make_header());

@@ -26,6 +26,19 @@ struct LedgerIdentity {
   std::string cluster_id;  // of the source
 };
 
+// All that a ledger's partition says; of each key the newest record.
+struct LedgerContents {
+  std::optional<LedgerHeader> header;
+  std::vector<LedgerPosition> positions;
+  std::uint64_t sequence = 0;  // the highest
+};
+
+// Errors: kCorrupt, kForeign (a newer program); kCorrupt, too, for positions without a header.
+Result<LedgerContents> decode_contents(std::span<const LedgerRecord> records);
+
+// "epoch 2", "epoch 2 of pipeline p of daemon d": where a closed ledger was moved to.
+std::string moved_where(const LedgerHeader& header);
+
 // Refuses a header that is of somebody else, closed, or of another number of shards. Errors:
 // kForeign, kInvalid; they say what to do.
 Result<void> check_header(const LedgerHeader& header, const LedgerIdentity& expected);

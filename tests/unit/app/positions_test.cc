@@ -146,7 +146,7 @@ class PositionsTest : public testing::Test {
     auto source = std::make_unique<FakeSource>(journal_);
     source_ = source.get();
     FakeConnector connector(std::move(source));
-    auto made = Positions::open(pipeline_, store_, connector);
+    auto made = Positions::open(pipeline_, store_, connector, Positions::For::kSetting);
     ASSERT_TRUE(made);
     positions_ = std::move(*made);
   }
@@ -170,8 +170,8 @@ TEST_F(PositionsTest, ShowsStoreGroupAndLog) {
   const auto views = positions_->look("orders", std::nullopt);
   ASSERT_TRUE(views);
   ASSERT_EQ(views->size(), 2U);
-  EXPECT_FALSE((*views)[0].checkpoint);
-  EXPECT_EQ((*views)[1].checkpoint->position.next, Offset{12});
+  EXPECT_FALSE((*views)[0].next);
+  EXPECT_EQ((*views)[1].next, Offset{12});
   EXPECT_EQ((*views)[0].group, Offset{33});
   EXPECT_EQ((*views)[0].log.low, Offset{5});
   const auto one = positions_->look("orders", 1);
@@ -182,7 +182,7 @@ TEST_F(PositionsTest, ShowsStoreGroupAndLog) {
 TEST_F(PositionsTest, ACheckpointOfAnotherClusterIsNotThisOnes) {
   store_.entries_ = {entry(0, 12)};
   store_.entries_[0].key.cluster_id = "cluster-2";
-  EXPECT_FALSE(positions_->look("orders", 0)->at(0).checkpoint);
+  EXPECT_FALSE(positions_->look("orders", 0)->at(0).next);
 }
 
 TEST_F(PositionsTest, RefusesWhatIsNotThere) {
