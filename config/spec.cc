@@ -418,7 +418,7 @@ const SectionSpec& pipeline_section() {
                  "10s", kSecond, 30 * 60 * kSecond),
           number("shards", FieldType::kInteger,
                  "Parallel workers, each with its own producer; a partition stays on one. Fixed at "
-                 "the pipeline's first start.",
+                 "the pipeline's first start; `drawbridge offsets reshard` changes it.",
                  "4", 1, 64),
           section("max-in-flight", "Memory limits.", in_flight_section(), "{}"),
           section("checkpoint", "How often positions are made durable.", checkpoint_section(),

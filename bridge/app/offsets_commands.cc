@@ -87,6 +87,13 @@ int list(const CommandLine& line) {
     print_json(*entries);
   } else {
     print_entries(*entries);
+    for (const PipelineOptions& pipeline : configuration->pipelines) {
+      if (!pipeline.exactly_once) continue;
+      fmt::print(stderr,
+                 "drawbridge: {} delivers exactly once: its ledger decides, and may be further "
+                 "than what this state directory knows\n",
+                 pipeline.name);
+    }
   }
   return kExitOk;
 }

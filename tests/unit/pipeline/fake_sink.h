@@ -112,7 +112,8 @@ class FakeSink final : public Sink {
     }
     Sent sent;
     sent.cookie = cookie;
-    sent.id = FakeMessage::id_of(record);
+    // What no source sent, a ledger's, has none.
+    if (record.native != nullptr) sent.id = FakeMessage::id_of(record);
     sent.slot = record.slot;
     sent.timestamp_ms = record.timestamp_ms;
     sent.key = record.key;

@@ -155,7 +155,7 @@ TEST_F(PipelineTest, AnotherNumberOfShardsIsRefused) {
   const PipelineStatus status = pipeline->status();
   EXPECT_EQ(status.state, PipelineState::kFailed);
   ASSERT_TRUE(status.failure);
-  EXPECT_THAT(status.failure->message, HasSubstr("first started with 7 shards"));
+  EXPECT_THAT(status.failure->message, HasSubstr("runs with 7 shards"));
 }
 
 TEST_F(PipelineTest, CheckpointsOfAnotherClusterAreRefused) {
