@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <thread>
 
 #include "bridge/pipeline/topic_selector.h"
 #include "config/text.h"
@@ -13,8 +12,6 @@ namespace drawbridge {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(10);
-constexpr Duration kSessionSlack = std::chrono::seconds(5);
-constexpr Duration kSessionPause = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -156,35 +153,14 @@ Result<std::vector<Offset>> Positions::resolve(const PlaceInLog& place,
   return offsets;
 }
 
-// A member that is gone, but static or killed, holds the group until its session is over.
-Result<void> Positions::commit_to_group(const std::vector<CheckpointEntry>& entries) {
-  const SystemClock clock;
-  const Instant patience = clock.now() + pipeline_.session_timeout + kSessionSlack;
-  while (true) {
-    auto done = try_commit(entries);
-    if (done || done.error().code != ErrorCode::kFenced) return done;
-    if (clock.now() >= patience) {
-      return fail(ErrorCode::kFenced,
-                  "group {} has members: stop every daemon that shares pipeline {}; nothing was "
-                  "changed",
-                  pipeline_.group, pipeline_.name);
-    }
-    std::this_thread::sleep_for(kSessionPause);
-  }
-}
-
-Result<void> Positions::try_commit(const std::vector<CheckpointEntry>& entries) {
-  std::vector<std::pair<TopicPartition, Offset>> offsets;
-  offsets.reserve(entries.size());
-  for (const CheckpointEntry& entry : entries) {
-    offsets.emplace_back(entry.key.at, entry.checkpoint.position.next);
-  }
-  source_->commit(std::move(offsets));
+Result<void> commit_to_group(Source& source, const PipelineOptions& pipeline,
+                             std::vector<std::pair<TopicPartition, Offset>> offsets) {
+  source.commit(std::move(offsets));
   const Instant deadline = SystemClock().now() + kTimeout;
   std::vector<SourceEvent> events;
   while (SystemClock().now() < deadline) {
     events.clear();
-    source_->poll(events, std::chrono::milliseconds(100));
+    source.poll(events, std::chrono::milliseconds(100));
     for (SourceEvent& event : events) {
       if (event.kind != SourceEvent::Kind::kCommitted) continue;
       if (event.error) return fail(std::move(*event.error));
@@ -194,7 +170,7 @@ Result<void> Positions::try_commit(const std::vector<CheckpointEntry>& entries) 
   return fail(ErrorCode::kUnavailable,
               "cluster {} did not take the offsets of group {} in time; look at them before you "
               "start the daemon",
-              pipeline_.source.name, pipeline_.group);
+              pipeline.source.name, pipeline.group);
 }
 
 // Without witnesses, whose hashes are keyed elsewhere.
@@ -217,7 +193,12 @@ Result<void> Positions::keep(const std::vector<CheckpointEntry>& entries) {
 Result<void> Positions::set(std::vector<CheckpointEntry> entries) {
   if (entries.empty()) return {};
   DRAWBRIDGE_TRY(set_ledger(entries));
-  if (auto done = commit_to_group(entries); !done) {
+  std::vector<std::pair<TopicPartition, Offset>> offsets;
+  offsets.reserve(entries.size());
+  for (const CheckpointEntry& entry : entries) {
+    offsets.emplace_back(entry.key.at, entry.checkpoint.position.next);
+  }
+  if (auto done = commit_to_group(*source_, pipeline_, std::move(offsets)); !done) {
     if (hold_) done.error().message += "; the ledger is set, and decides";
     return done;
   }

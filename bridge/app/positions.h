@@ -32,6 +32,10 @@ struct PlaceInLog {
   static Result<PlaceInLog> parse(const std::string& text);
 };
 
+// Commits as nobody's member, and waits for the answer. Errors: those of the cluster.
+Result<void> commit_to_group(Source& source, const PipelineOptions& pipeline,
+                             std::vector<std::pair<TopicPartition, Offset>> offsets);
+
 // One pipeline's positions on its source, while its daemon is stopped. Used by one thread; the
 // store outlives it. Every call is bounded in time.
 class Positions {
@@ -71,8 +75,6 @@ class Positions {
       : pipeline_(pipeline), store_(store) {}
   Result<void> take_ledger(Connector& connector);
   Result<void> set_ledger(const std::vector<CheckpointEntry>& entries);
-  Result<void> commit_to_group(const std::vector<CheckpointEntry>& entries);
-  Result<void> try_commit(const std::vector<CheckpointEntry>& entries);
 
   const PipelineOptions& pipeline_;
   CheckpointStore& store_;

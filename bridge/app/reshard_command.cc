@@ -58,6 +58,38 @@ void print_move(const PipelineOptions& pipeline, const ReshardReport& report) {
       report.to.name, report.to.partitions);
 }
 
+std::vector<TopicPartition> partitions_of(const TopicSelector& selector,
+                                          const std::vector<TopicInfo>& topics) {
+  std::vector<TopicPartition> all;
+  for (const TopicInfo& topic : topics) {
+    if (!selector.selected(topic.name, topic.internal)) continue;
+    for (std::int32_t i = 0; i < topic.partitions(); ++i) all.push_back({topic.name, Partition{i}});
+  }
+  return all;
+}
+
+// A group that keeps its name bears the mark of the pipeline before, which the one after would take
+// for somebody else's. What a third one has marked is left alone.
+Result<void> mark_group(const PipelineOptions& pipeline, const LedgerOwner& from,
+                        Connector& connector, Target& target) {
+  DRAWBRIDGE_ASSIGN(const std::string target_id, target.cluster_id(kTimeout));
+  DRAWBRIDGE_ASSIGN(const auto source, connector.source(pipeline, {}));
+  DRAWBRIDGE_ASSIGN(const auto selector, TopicSelector::compile(pipeline.topics));
+  DRAWBRIDGE_ASSIGN(const auto topics, source->topics(kTimeout));
+  const std::vector<TopicPartition> at = partitions_of(selector, topics);
+  source->mark_commits(commit_mark(from, target_id));
+  const auto group = source->committed(at, kTimeout);
+  if (!group && group.error().code == ErrorCode::kForeign) return {};
+  if (!group) return fail(group.error());
+  std::vector<std::pair<TopicPartition, Offset>> offsets;
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    if ((*group)[i]) offsets.emplace_back(at[i], *(*group)[i]);
+  }
+  if (offsets.empty()) return {};
+  source->mark_commits(commit_mark({pipeline.daemon, pipeline.name}, target_id));
+  return commit_to_group(*source, pipeline, std::move(offsets));
+}
+
 Result<void> move_ledger(const PipelineOptions& pipeline, const LedgerOwner& from,
                          CheckpointStore& store, Connector& connector) {
   const SystemClock clock;
@@ -76,6 +108,14 @@ Result<void> move_ledger(const PipelineOptions& pipeline, const LedgerOwner& fro
     case ReshardReport::Done::kMoved:
       print_move(pipeline, report);
       break;
+  }
+  if (from != LedgerOwner{pipeline.daemon, pipeline.name}) {
+    if (const auto marked = mark_group(pipeline, from, connector, *target); !marked) {
+      fmt::print(stderr,
+                 "drawbridge: group {} on {} could not be looked at; where it bears the old name's "
+                 "mark, the pipeline will refuse it: run this again then. {}\n",
+                 pipeline.group, pipeline.source.name, marked.error().message);
+    }
   }
   // Only a cache, which shows in `offsets list`.
   if (from.daemon == pipeline.daemon && from.pipeline != pipeline.name) {
@@ -96,10 +136,7 @@ Result<std::vector<CheckpointEntry>> positions_of(const PipelineOptions& old,
   DRAWBRIDGE_ASSIGN(const auto topics, source->topics(kTimeout));
   DRAWBRIDGE_ASSIGN(const auto stored, store.load(old.name));
   std::map<TopicPartition, std::optional<Checkpoint>> known;
-  for (const TopicInfo& topic : topics) {
-    if (!selector.selected(topic.name, topic.internal)) continue;
-    for (std::int32_t i = 0; i < topic.partitions(); ++i) known[{topic.name, Partition{i}}] = {};
-  }
+  for (TopicPartition& each : partitions_of(selector, topics)) known[std::move(each)] = {};
   for (const CheckpointEntry& entry : stored) {
     // Of a topic that is gone, nothing can be told to the group.
     const auto found = known.find(entry.key.at);

@@ -243,9 +243,10 @@ Result<void> LedgerHold::write(std::uint32_t shard, std::vector<LedgerRecord> re
 
 Result<void> LedgerHold::set(const std::string& cluster_id,
                              std::span<const std::pair<TopicPartition, Position>> positions) {
-  std::map<std::uint32_t, std::vector<std::pair<TopicPartition, Position>>> by_shard;
-  for (const auto& each : positions) {
-    by_shard[shard_of(each.first, topic_.partitions)].push_back(each);
+  // Without digests: what was sent is not what lies below these.
+  std::map<std::uint32_t, std::vector<LedgerStatement>> by_shard;
+  for (const auto& [at, position] : positions) {
+    by_shard[shard_of(at, topic_.partitions)].push_back({at, position});
   }
   std::map<std::uint32_t, std::vector<LedgerRecord>> stated;
   for (const auto& [shard, said] : by_shard) {

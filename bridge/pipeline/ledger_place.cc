@@ -80,6 +80,10 @@ std::string lease_group(const PipelineOptions& pipeline) {
   return fmt::format("__drawbridge.lease.{}.{}", pipeline.daemon, pipeline.name);
 }
 
+std::string commit_mark(const LedgerOwner& owner, const std::string& target_cluster_id) {
+  return fmt::format("{}/{} to {}", owner.daemon, owner.pipeline, target_cluster_id);
+}
+
 std::string transactional_id(const PipelineOptions& pipeline, const std::string& part) {
   return fmt::format("{}.{}.{}", pipeline.daemon, pipeline.name, part);
 }

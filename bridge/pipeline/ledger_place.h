@@ -44,6 +44,9 @@ Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const 
 // The group on the target that deals out the shards (SCALE_OUT.md).
 std::string lease_group(const PipelineOptions& pipeline);
 
+// The mark of a pipeline's commits to its group on the source (Source::mark_commits).
+std::string commit_mark(const LedgerOwner& owner, const std::string& target_cluster_id);
+
 // `<daemon>.<pipeline>.<part>`: a shard's number, or the name of something that is no shard.
 std::string transactional_id(const PipelineOptions& pipeline, const std::string& part);
 

@@ -110,7 +110,7 @@ Result<void> Pipeline::Run::connect() {
   DRAWBRIDGE_ASSIGN(target_,
                     pipeline_.deps_.connector.target(options_.target, options_.target_properties));
   DRAWBRIDGE_ASSIGN(const std::string target_id, reach(*target_));
-  source_->mark_commits(fmt::format("{}/{} to {}", options_.daemon, options_.name, target_id));
+  source_->mark_commits(commit_mark({options_.daemon, options_.name}, target_id));
   target_topics_ =
       std::make_unique<TargetTopics>(options_, *source_, *target_, std::move(target_names));
   if (options_.on_error == OnError::kDeadLetter && options_.dead_letter) {

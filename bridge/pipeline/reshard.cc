@@ -160,9 +160,9 @@ Result<std::map<std::uint32_t, std::vector<LedgerRecord>>> Reshard::dealt(
   const WallMillis now = clock_.wall();
   std::uint64_t sequence = 0;
   for (const LedgerContents& each : before) sequence = std::max(sequence, each.sequence);
-  const bool same_number = before.size() == to.partitions;
+  // Where the new number is a multiple of the old one, all of a shard's positions come from here.
   const auto keys_of = [&](std::uint32_t shard) -> const LedgerHeader& {
-    return *before[same_number ? shard : 0].header;
+    return *before[shard % before.size()].header;
   };
   std::map<std::uint32_t, std::vector<LedgerRecord>> records;
   for (std::uint32_t shard = 0; shard < to.partitions; ++shard) {
