@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <thread>
+#include <utility>
 
 #include "bridge/pipeline/topic_selector.h"
 #include "config/text.h"
@@ -12,6 +15,8 @@ namespace drawbridge {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(10);
+constexpr Duration kLeaving = std::chrono::seconds(3);
+constexpr Duration kAgain = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -155,16 +160,29 @@ Result<std::vector<Offset>> Positions::resolve(const PlaceInLog& place,
 
 Result<void> commit_to_group(Source& source, const PipelineOptions& pipeline,
                              std::vector<std::pair<TopicPartition, Offset>> offsets) {
-  source.commit(std::move(offsets));
-  const Instant deadline = SystemClock().now() + kTimeout;
+  source.commit(offsets);
+  const Instant begun = SystemClock().now();
+  const Instant deadline = begun + pipeline.session_timeout + kTimeout;
+  bool members = false;
   std::vector<SourceEvent> events;
   while (SystemClock().now() < deadline) {
     events.clear();
     source.poll(events, std::chrono::milliseconds(100));
     for (SourceEvent& event : events) {
       if (event.kind != SourceEvent::Kind::kCommitted) continue;
-      if (event.error) return fail(std::move(*event.error));
-      return {};
+      if (!event.error) return {};
+      if (event.error->code != ErrorCode::kFenced) return fail(std::move(*event.error));
+      members = true;
+    }
+    if (std::exchange(members, false)) {
+      if (SystemClock().now() > begun + pipeline.session_timeout + kLeaving) {
+        return fail(ErrorCode::kLocked,
+                    "other instances run pipeline {}: its group {} on {} has members. Stop them "
+                    "first",
+                    pipeline.name, pipeline.group, pipeline.source.name);
+      }
+      std::this_thread::sleep_for(kAgain);
+      source.commit(offsets);
     }
   }
   return fail(ErrorCode::kUnavailable,

@@ -32,7 +32,8 @@ struct PlaceInLog {
   static Result<PlaceInLog> parse(const std::string& text);
 };
 
-// Commits as nobody's member, and waits for the answer. Errors: those of the cluster.
+// Commits as nobody's member, and waits for the answer; also for members that were stopped and
+// count until their session is over. Errors: those of the cluster; kLocked, there are members.
 Result<void> commit_to_group(Source& source, const PipelineOptions& pipeline,
                              std::vector<std::pair<TopicPartition, Offset>> offsets);
 

@@ -32,14 +32,16 @@ class Moving:
         self.bridge.configure(self.config(shards, name, **options))
 
     def run(self, seconds):
+        self.start()
+        time.sleep(seconds)
+        assert self.bridge.terminate() == 0
+
+    def start(self):
         self.bridge.start()
-        self.bridge.wait_for("pipeline running")
         # Every partition has been copied from.
         wait_until(lambda: self.topic in self._target.topics() and
                    len(self._target.read(self.topic)) == PARTITIONS and
                    all(self._target.read(self.topic).values()), 30, "the first records")
-        time.sleep(seconds)
-        assert self.bridge.terminate() == 0
 
     def reshard(self, *arguments, name=None, status=0):
         done = self.bridge.with_config("offsets reshard", "--pipeline", name or self.name,
@@ -141,15 +143,11 @@ def test_killed_at_any_moment(moving):
 def test_refused_while_an_instance_runs(moving):
     made = moving()
     made.writer.start()
-    made.bridge.start()
-    made.bridge.wait_for("pipeline running")
+    made.start()
     config = made.config(3)
     config["daemon"]["state-directory"] = "elsewhere"
     other = made.bridge.folder / "other.yaml"
-    text = made.bridge.config.read_text()
-    made.bridge.configure(config)
-    made.bridge.config.rename(other)
-    made.bridge.config.write_text(text)
+    other.write_text(yaml.safe_dump(config))
     refused = made.bridge.command("offsets", "reshard", "-c", other, "--pipeline", made.name)
     assert refused.status != 0 and "other instances run" in refused.err, refused.text
     assert "Stop them" in refused.err
@@ -188,8 +186,7 @@ def test_a_running_daemon_that_does_not_share_is_kept_out(moving):
     """It is to be stopped. Where it was not, it can write nothing more."""
     made = moving(share=False)
     made.writer.start()
-    made.bridge.start()
-    made.bridge.wait_for("pipeline running")
+    made.start()
     time.sleep(1)
     config = made.config(3)
     config["daemon"]["state-directory"] = "elsewhere"
