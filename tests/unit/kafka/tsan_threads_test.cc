@@ -71,9 +71,7 @@ int cnd_broadcast(cnd_t* condition) { return status(pthread_cond_broadcast(nativ
 int cnd_wait(cnd_t* condition, mtx_t* mutex) {
   return status(pthread_cond_wait(native(condition), native(mutex)));
 }
-int cnd_timedwait(cnd_t* condition, mtx_t* mutex, const timespec* until) {
-  return status(pthread_cond_timedwait(native(condition), native(mutex), until));
-}
+// cnd_timedwait is the program's own (bridge/kafka/monotonic_waits.h), by pthreads already.
 
 }  // extern "C"
 

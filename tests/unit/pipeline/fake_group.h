@@ -59,9 +59,13 @@ class FakeGroupCoordinator {
     found->second.events.pop_front();
     return event;
   }
-  [[nodiscard]] int generation() const { return generation_; }
+  [[nodiscard]] int generation() const {
+    const std::lock_guard lock(world_.mutex);
+    return generation_;
+  }
   // Whether what a member was given in a generation is its own still.
   [[nodiscard]] bool valid(MemberId id, int generation) const {
+    const std::lock_guard lock(world_.mutex);
     const auto found = members_.find(id);
     return found != members_.end() && !found->second.dead && found->second.holds &&
            generation == generation_;
@@ -78,8 +82,14 @@ class FakeGroupCoordinator {
     deal_anew();
   }
   std::optional<MemberId> frozen;  // hears nothing
-  [[nodiscard]] MemberId newest() const { return newest_; }
-  [[nodiscard]] std::size_t size() const { return members_.size(); }
+  [[nodiscard]] MemberId newest() const {
+    const std::lock_guard lock(world_.mutex);
+    return newest_;
+  }
+  [[nodiscard]] std::size_t size() const {
+    const std::lock_guard lock(world_.mutex);
+    return members_.size();
+  }
 
  private:
   struct Member {
