@@ -218,7 +218,7 @@ class PipelineCheck {
       const auto group = group_.find(key.at);
       const StartDecision decision = decide_start(
           checkpoint, group == group_.end() ? std::nullopt : std::optional(group->second),
-          pipeline_.start_at, false);
+          pipeline_.start_at, false, SystemClock().wall());
       ++looked_at;
       gaps += report_gap(key.at, decision.start.position.next, *log) ? 1 : 0;
     }
@@ -500,7 +500,7 @@ class PipelineCheck {
   std::unique_ptr<Source> source_;
   std::unique_ptr<Target> target_;
   std::vector<TopicInfo> topics_;
-  std::map<TopicPartition, Offset> group_;
+  std::map<TopicPartition, GroupOffset> group_;
   std::vector<std::string> written_;  // topics on the target, and for dead letters
 };
 

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "bridge/pipeline/start_position.h"
 #include "bridge/pipeline/topic_selector.h"
 #include "config/text.h"
 
@@ -109,7 +110,8 @@ Result<std::vector<PositionView>> Positions::look(const std::string& topic,
   DRAWBRIDGE_ASSIGN(const auto stored, store_.load(pipeline_.name));
   std::vector<PositionView> views;
   for (std::size_t i = 0; i < at.size(); ++i) {
-    PositionView view{at[i], std::nullopt, group[i], {}};
+    PositionView view{at[i], std::nullopt, std::nullopt, {}};
+    if (group[i]) view.group = group[i]->offset;
     const CheckpointKey key{pipeline_.name, cluster_id_, at[i]};
     const auto entry = std::ranges::find(stored, key, &CheckpointEntry::key);
     if (hold_) {
@@ -159,7 +161,7 @@ Result<std::vector<Offset>> Positions::resolve(const PlaceInLog& place,
 }
 
 Result<void> commit_to_group(Source& source, const PipelineOptions& pipeline,
-                             std::vector<std::pair<TopicPartition, Offset>> offsets) {
+                             std::vector<std::pair<TopicPartition, GroupOffset>> offsets) {
   source.commit(offsets);
   const Instant begun = SystemClock().now();
   const Instant deadline = begun + pipeline.session_timeout + kTimeout;
@@ -211,19 +213,24 @@ Result<void> Positions::keep(const std::vector<CheckpointEntry>& entries) {
 Result<void> Positions::set(std::vector<CheckpointEntry> entries) {
   if (entries.empty()) return {};
   DRAWBRIDGE_TRY(set_ledger(entries));
-  std::vector<std::pair<TopicPartition, Offset>> offsets;
+  DRAWBRIDGE_ASSIGN(const auto stored, store_.load(pipeline_.name));
+  // Without a mark: a reset, for every instance.
+  std::vector<std::pair<TopicPartition, GroupOffset>> offsets;
   offsets.reserve(entries.size());
   for (const CheckpointEntry& entry : entries) {
-    offsets.emplace_back(entry.key.at, entry.checkpoint.position.next);
+    offsets.emplace_back(entry.key.at, GroupOffset{entry.checkpoint.position.next});
   }
   if (auto done = commit_to_group(*source_, pipeline_, std::move(offsets)); !done) {
     if (hold_) done.error().message += "; the ledger is set, and decides";
     return done;
   }
+  const WallMillis now = SystemClock().wall();
   for (CheckpointEntry& entry : entries) {
+    const auto before = std::ranges::find(stored, entry.key, &CheckpointEntry::key);
+    entry.checkpoint.line = next_line(before == stored.end() ? 0 : before->checkpoint.line, now);
     entry.checkpoint.group_committed = entry.checkpoint.position.next;
     entry.checkpoint.group_pending.reset();
-    entry.checkpoint.saved_at = SystemClock().wall();
+    entry.checkpoint.saved_at = now;
   }
   return store_.save(entries);
 }

@@ -35,7 +35,7 @@ struct PlaceInLog {
 // Commits as nobody's member, and waits for the answer; also for members that were stopped and
 // count until their session is over. Errors: those of the cluster; kLocked, there are members.
 Result<void> commit_to_group(Source& source, const PipelineOptions& pipeline,
-                             std::vector<std::pair<TopicPartition, Offset>> offsets);
+                             std::vector<std::pair<TopicPartition, GroupOffset>> offsets);
 
 // One pipeline's positions on its source, while its daemon is stopped. Used by one thread; the
 // store outlives it. Every call is bounded in time.

@@ -81,7 +81,7 @@ Result<void> mark_group(const PipelineOptions& pipeline, const LedgerOwner& from
   const auto group = source->committed(at, kTimeout);
   if (!group && group.error().code == ErrorCode::kForeign) return {};
   if (!group) return fail(group.error());
-  std::vector<std::pair<TopicPartition, Offset>> offsets;
+  std::vector<std::pair<TopicPartition, GroupOffset>> offsets;
   for (std::size_t i = 0; i < at.size(); ++i) {
     if ((*group)[i]) offsets.emplace_back(at[i], *(*group)[i]);
   }
@@ -151,7 +151,9 @@ Result<std::vector<CheckpointEntry>> positions_of(const PipelineOptions& old,
     const auto& checkpoint = known[at[i]];
     if (!checkpoint && !group[i]) continue;
     Checkpoint there;
-    there.position = decide_start(checkpoint, group[i], StartAt::kEarliest, false).start.position;
+    there.position =
+        decide_start(checkpoint, group[i], StartAt::kEarliest, false, SystemClock().wall())
+            .start.position;
     entries.push_back({{old.name, cluster, at[i]}, there});
   }
   return entries;

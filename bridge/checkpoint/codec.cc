@@ -41,6 +41,8 @@ Result<CheckpointKey> decode_checkpoint_key(ByteView key) {
 Result<Bytes> encode_checkpoint(ByteView key, const Checkpoint& checkpoint) {
   const Position& position = checkpoint.position;
   DRAWBRIDGE_TRY(check_position(position));
+  if (checkpoint.line < 0)
+    return fail(ErrorCode::kInvalid, "the line {} is negative", checkpoint.line);
   for (const auto& group : {checkpoint.group_committed, checkpoint.group_pending}) {
     if (group && group->value < 0) {
       return fail(ErrorCode::kInvalid, "the group's offset {} is negative", group->value);
@@ -48,12 +50,13 @@ Result<Bytes> encode_checkpoint(ByteView key, const Checkpoint& checkpoint) {
   }
   Bytes value;
   ByteWriter writer(value);
-  writer.u8(kCheckpointVersion);
+  writer.u8(checkpoint.line == 0 ? kCheckpointWithoutLine : kCheckpointVersion);
   writer.u8(static_cast<std::uint8_t>((position.witness ? kHasWitness : 0) |
                                       (checkpoint.group_committed ? kHasGroupCommitted : 0) |
                                       (checkpoint.group_pending ? kHasGroupPending : 0)));
   write_i64(writer, position.next.value);
   write_i64(writer, checkpoint.saved_at);
+  if (checkpoint.line != 0) write_i64(writer, checkpoint.line);
   if (position.witness) write_witness(writer, *position.witness);
   if (checkpoint.group_committed) write_i64(writer, checkpoint.group_committed->value);
   if (checkpoint.group_pending) write_i64(writer, checkpoint.group_pending->value);
@@ -64,12 +67,15 @@ Result<Bytes> encode_checkpoint(ByteView key, const Checkpoint& checkpoint) {
 Result<Checkpoint> decode_checkpoint(ByteView key, ByteView value) {
   DRAWBRIDGE_ASSIGN(const ByteView body, open_value(key, value));
   ByteReader reader(body);
-  DRAWBRIDGE_TRY(check_version(reader, kCheckpointVersion));
+  DRAWBRIDGE_ASSIGN(const std::uint8_t version, read_version(reader, kCheckpointVersion));
   const auto malformed = [] { return fail(ErrorCode::kCorrupt, "a malformed checkpoint"); };
   Checkpoint out;
   std::uint8_t flags = 0;
   if (!reader.u8(flags) || (flags & ~(kHasWitness | kHasGroupCommitted | kHasGroupPending)) != 0 ||
       !read_i64(reader, out.position.next.value) || !read_i64(reader, out.saved_at)) {
+    return malformed();
+  }
+  if (version != kCheckpointWithoutLine && (!read_i64(reader, out.line) || out.line <= 0)) {
     return malformed();
   }
   if ((flags & kHasWitness) != 0 &&

@@ -29,7 +29,8 @@ inline constexpr std::uint16_t kSchema = 1;
 inline constexpr std::size_t kStoreIdBytes = 16;
 
 inline constexpr std::uint8_t kPipelineVersion = 1;
-inline constexpr std::uint8_t kCheckpointVersion = 1;
+inline constexpr std::uint8_t kCheckpointVersion = 2;
+inline constexpr std::uint8_t kCheckpointWithoutLine = 1;  // an older version, still written so
 inline constexpr std::uint8_t kHasWitness = 1;
 inline constexpr std::uint8_t kHasGroupCommitted = 2;
 inline constexpr std::uint8_t kHasGroupPending = 4;

@@ -27,11 +27,15 @@ struct CheckpointKey {
 struct Checkpoint {
   Position position;
   // The offset last committed to the source's consumer group and confirmed, and the one that may
-  // have been committed since. A group offset that is neither (nor `position.next`) was set by
-  // somebody else: an operator's reset, or another instance.
+  // have been committed since. A group offset without our mark that is neither (nor
+  // `position.next`) was set by somebody else: an operator's reset.
   std::optional<Offset> group_committed;
   std::optional<Offset> group_pending;
   WallMillis saved_at = 0;
+  // The line of work that the position belongs to, named by when it began: each start of a
+  // partition begins one, by whatever instance, and so does a gap. Within a line positions only
+  // rise; of two lines the later counts, whatever its offset. 0: from before there were lines.
+  WallMillis line = 0;
 
   auto operator<=>(const Checkpoint&) const = default;
 };

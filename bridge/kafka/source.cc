@@ -1,6 +1,7 @@
 #include "bridge/kafka/source.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "bridge/base/log.h"
@@ -15,6 +16,31 @@ namespace {
 constexpr Duration kForwardInterval = std::chrono::seconds(1);
 constexpr std::int32_t kNobody = -2;  // a leader that was never told
 constexpr std::string_view kMarkPrefix = "drawbridge ";
+constexpr std::string_view kLineOfMark = " since ";
+
+// A mark of ours: "drawbridge DAEMON/PIPELINE to CLUSTER since LINE". An older one has no line.
+struct Mark {
+  std::string_view whose;
+  WallMillis line = 0;
+};
+
+std::optional<Mark> parse_mark(std::string_view metadata) {
+  if (!metadata.starts_with(kMarkPrefix)) return std::nullopt;
+  // Tools that commit a group's offsets again may count a terminator in.
+  metadata = metadata.substr(0, metadata.find('\0'));
+  Mark mark{metadata};
+  const auto at = metadata.rfind(kLineOfMark);
+  if (at == std::string_view::npos) return mark;
+  const std::string_view number = metadata.substr(at + kLineOfMark.size());
+  const auto [end, error] =
+      std::from_chars(number.data(), number.data() + number.size(), mark.line);
+  if (error == std::errc{} && end == number.data() + number.size() && mark.line >= 0) {
+    mark.whose = metadata.substr(0, at);
+  } else {
+    mark.line = 0;
+  }
+  return mark;
+}
 
 Instant now() { return SystemClock().now(); }
 
@@ -108,9 +134,9 @@ Result<std::vector<Offset>> KafkaSource::offsets_at(std::span<const TopicPartiti
   return offsets;
 }
 
-Result<std::vector<std::optional<Offset>>> KafkaSource::committed(
+Result<std::vector<std::optional<GroupOffset>>> KafkaSource::committed(
     std::span<const TopicPartition> at, Duration timeout) {
-  std::vector<std::optional<Offset>> offsets;
+  std::vector<std::optional<GroupOffset>> offsets;
   if (at.empty()) return offsets;
   const PartitionsPtr list = to_list(at);
   std::optional<Error> cause;
@@ -135,15 +161,16 @@ Result<std::vector<std::optional<Offset>>> KafkaSource::committed(
       offsets.emplace_back(std::nullopt);
       continue;
     }
-    const std::string_view mark(static_cast<const char*>(found->metadata), found->metadata_size);
-    if (mark.starts_with(kMarkPrefix) && !mark_.empty() && mark != mark_)
+    const auto mark = parse_mark({static_cast<const char*>(found->metadata), found->metadata_size});
+    if (mark && !mark_.empty() && mark->whose != mark_)
       return fail(
           ErrorCode::kForeign,
           "the offset of {} [{}] in group {} was committed by another pipeline (\"{}\", and "
           "this is \"{}\"): give each its own from.group; where it is this pipeline with a "
           "new target, reset the group (drawbridge offsets reset)",
-          one.topic, one.partition.value, group_name_, mark, mark_);
-    offsets.emplace_back(Offset{found->offset});
+          one.topic, one.partition.value, group_name_, mark->whose, mark_);
+    offsets.emplace_back(
+        GroupOffset{Offset{found->offset}, mark ? std::optional(mark->line) : std::nullopt});
   }
   return offsets;
 }
@@ -156,15 +183,16 @@ void KafkaSource::mark_commits(const std::string& mark) {
   mark_ = fmt::format("{}{}", kMarkPrefix, mark);
 }
 
-void KafkaSource::commit(std::vector<std::pair<TopicPartition, Offset>> offsets) {
+void KafkaSource::commit(std::vector<std::pair<TopicPartition, GroupOffset>> offsets) {
   if (offsets.empty()) return;
   const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(offsets.size())));
-  for (const auto& [at, offset] : offsets) {
+  for (const auto& [at, group] : offsets) {
     auto* one = rd_kafka_topic_partition_list_add(list.get(), at.topic.c_str(), at.partition.value);
-    one->offset = offset.value;
-    if (mark_.empty()) continue;
-    one->metadata = strdup(mark_.c_str());  // the list's end frees it
-    one->metadata_size = mark_.size();
+    one->offset = group.offset.value;
+    if (mark_.empty() || !group.line) continue;
+    const std::string mark = fmt::format("{}{}{}", mark_, kLineOfMark, *group.line);
+    one->metadata = strdup(mark.c_str());  // the list's end frees it
+    one->metadata_size = mark.size();
   }
   const auto error = group_ ? rd_kafka_commit_queue(group_->client().handle(), list.get(),
                                                     member_commits_.get(), nullptr, nullptr)
@@ -174,7 +202,7 @@ void KafkaSource::commit(std::vector<std::pair<TopicPartition, Offset>> offsets)
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   SourceEvent event;
   event.kind = SourceEvent::Kind::kCommitted;
-  event.offsets = std::move(offsets);
+  for (auto& [at, group] : offsets) event.offsets.emplace_back(std::move(at), group.offset);
   event.error = client_->error(error, fmt::format("{}: committing to the group", client_->name()));
   const std::lock_guard lock(mutex_);
   pending_.push_back(std::move(event));

@@ -39,12 +39,12 @@ class KafkaSource final : public Source, private ClientListener {
   Result<Watermarks> watermarks(const TopicPartition& at, Duration timeout) override;
   Result<std::vector<Offset>> offsets_at(std::span<const TopicPartition> at,
                                          std::int64_t timestamp_ms, Duration timeout) override;
-  Result<std::vector<std::optional<Offset>>> committed(std::span<const TopicPartition> at,
-                                                       Duration timeout) override;
+  Result<std::vector<std::optional<GroupOffset>>> committed(std::span<const TopicPartition> at,
+                                                            Duration timeout) override;
   Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) override;
   Group* group() override { return group_.get(); }
   void mark_commits(const std::string& mark) override;
-  void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override;
+  void commit(std::vector<std::pair<TopicPartition, GroupOffset>> offsets) override;
   [[nodiscard]] std::size_t commits_pending() const override { return commits_pending_; }
   void poll(std::vector<SourceEvent>& out, Duration timeout) override;
   Result<void> assign(const Assignment& assignment) override;

@@ -514,12 +514,11 @@ Result<void> Pipeline::Run::decide_starts(std::vector<AddPartitionMessage>& adde
     const auto stored = stored_.find(message.at);
     StartDecision decision =
         decide_start(stored == stored_.end() ? std::nullopt : std::optional(stored->second),
-                     group[i], options_.start_at, first_start_ && find(message.at)->from_start);
+                     group[i], options_.start_at, first_start_ && find(message.at)->from_start,
+                     pipeline_.deps_.clock.wall());
     ++reasons[decision.reason];
     if (decision.reason == StartReason::kGroupReset && !options_.exactly_once) {
-      // Where instances share, this is how one learns how far another has come.
-      log(group_ != nullptr ? Level::kInfo : Level::kWarning,
-          "starting at the consumer group's offset, which somebody else moved",
+      log(Level::kWarning, "starting at the consumer group's offset, which somebody else moved",
           {{"pipeline", options_.name},
            {"topic", message.at.topic},
            {"partition", message.at.partition.value},

@@ -19,6 +19,7 @@
 #include "bridge/base/result.h"
 #include "bridge/base/waker.h"
 #include "bridge/checkpoint/ledger.h"
+#include "bridge/checkpoint/store.h"
 #include "bridge/pipeline/options.h"
 #include "bridge/record/arena.h"
 #include "bridge/record/coordinates.h"
@@ -152,6 +153,15 @@ struct Assignment {
   Offset start;
 };
 
+// What stands in a consumer group. One with our mark states progress of this pipeline, made by this
+// instance or another: everything below it was delivered. One without was set by somebody else.
+struct GroupOffset {
+  Offset offset;
+  std::optional<WallMillis> line = std::nullopt;  // of a marked one: see Checkpoint::line
+
+  auto operator<=>(const GroupOffset&) const = default;
+};
+
 // What happens to the source as a whole.
 struct SourceEvent {
   enum class Kind : std::uint8_t {
@@ -177,21 +187,21 @@ class Source {
   virtual Result<std::vector<Offset>> offsets_at(std::span<const TopicPartition> at,
                                                  std::int64_t timestamp_ms, Duration timeout) = 0;
   // The group's offsets; nullopt where it has none.
-  virtual Result<std::vector<std::optional<Offset>>> committed(std::span<const TopicPartition> at,
-                                                               Duration timeout) = 0;
+  virtual Result<std::vector<std::optional<GroupOffset>>> committed(
+      std::span<const TopicPartition> at, Duration timeout) = 0;
   virtual Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) = 0;
 
   // The membership in the pipeline's group, where instances share the source's partitions; null
   // where they do not. Its owner is the source.
   virtual Group* group() { return nullptr; }
 
-  // Offsets are committed with this mark from now on, and committed() fails with kForeign where it
-  // finds another one: somebody else's progress in a group of this name is not ours. Any that have
-  // none are anybody's: an operator's reset.
+  // Offsets that have a line are committed with this mark from now on, and committed() fails with
+  // kForeign where it finds another one: somebody else's progress in a group of this name is not
+  // ours. Any that have none are anybody's: an operator's reset.
   virtual void mark_commits(const std::string& mark) = 0;
 
   // Starts commits to the group; the answer comes as kCommitted.
-  virtual void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) = 0;
+  virtual void commit(std::vector<std::pair<TopicPartition, GroupOffset>> offsets) = 0;
   // commit()s without their kCommitted yet.
   [[nodiscard]] virtual std::size_t commits_pending() const = 0;
   virtual void poll(std::vector<SourceEvent>& out, Duration timeout) = 0;

@@ -29,6 +29,7 @@ void ShardCore::add(SlotId slot, const PartitionStart& start, Instant now) {
   partition.witness = start.position.witness;
   partition.durable = start.position.next;
   partition.anchor = start.position;
+  partition.line = partition.durable_line = start.line;
   // The group may lag behind what was saved, or have lost its offset: it is told again.
   const bool tell = !start.fresh && start.group_committed != start.position.next;
   partition.unsaved = start.save_now || (tell && !limits_.transactional);
@@ -50,9 +51,20 @@ void ShardCore::read_from_position(SlotId slot, Partition& partition, bool verif
   partition.mismatch.reset();
   partition.proven = false;
   partition.suspected = false;
-  const bool verifying = verify && partition.witness.has_value();
-  partition.phase = verifying ? Phase::kVerifying : Phase::kActive;
-  emit(AssignCommand{slot, verifying ? partition.witness->offset : position});
+  // A witness that aged out stays where it was saved.
+  partition.adopting =
+      verify && !partition.witness && !partition.anchor.witness && position > Offset{0};
+  const bool verifying = verify && partition.witness;
+  partition.phase = verifying || partition.adopting ? Phase::kVerifying : Phase::kActive;
+  emit(AssignCommand{slot, verifying            ? partition.witness->offset
+                           : partition.adopting ? Offset{position.value - 1}
+                                                : position});
+}
+
+// Is there a witness that only has to be saved, while the position is durable?
+bool ShardCore::adopted(const Partition& partition) {
+  return partition.witness && !partition.anchor.witness &&
+         partition.tracker.committable() == partition.anchor.next;
 }
 
 void ShardCore::reassign(SlotId slot) {
@@ -175,6 +187,9 @@ void ShardCore::gap(SlotId slot, Partition& partition, const std::string& what, 
   partition.witness.reset();
   partition.tracker.reset(low);
   partition.anchor = {low, std::nullopt};
+  ++partition.line;
+  // Not to be repeated: it is of the line that ends here.
+  partition.group_pending.reset();
   partition.unsaved = true;
   // What was refused was refused in another log.
   partition.condemned.clear();
@@ -192,7 +207,7 @@ void ShardCore::end_of_partition(SlotId slot, Offset offset, std::uint64_t era, 
       query_range(partition);
       return;
     }
-    if (!partition.proven) {
+    if (partition.witness && !partition.proven) {
       unproven(slot, partition, "it was compacted away or is hidden by an open transaction");
     }
     partition.phase = Phase::kActive;
@@ -227,15 +242,19 @@ ShardCore::Admission ShardCore::admit(SlotId slot, Offset offset, std::uint64_t 
   Partition& partition = at(slot);
   if (era < partition.valid_from_era) return Admission::kSkip;
   if (partition.phase == Phase::kVerifying) {
-    if (offset == partition.witness->offset) return Admission::kVerify;
-    if (offset < partition.witness->offset) return Admission::kSkip;
-    if (offset < partition.tracker.committable()) {
+    const bool before = offset < partition.tracker.committable();
+    if (partition.adopting && before) return Admission::kVerify;
+    if (partition.witness && offset == partition.witness->offset) return Admission::kVerify;
+    if (partition.witness && offset < partition.witness->offset) return Admission::kSkip;
+    if (before) {
       // The witness was the last record before the position: nothing was here.
       partition.mismatch = offset;
       query_range(partition);
       return Admission::kSkip;
     }
-    if (!partition.proven) unproven(slot, partition, "it was compacted away");
+    if (partition.witness && !partition.proven) {
+      unproven(slot, partition, "it was compacted away");
+    }
     partition.phase = Phase::kActive;
   }
   if (partition.phase != Phase::kActive || offset < partition.expected) return Admission::kSkip;
@@ -249,6 +268,12 @@ const Error& ShardCore::condemned(SlotId slot, Offset offset) const {
 void ShardCore::verify(SlotId slot, const Witness& seen, Instant /*now*/) {
   Partition& partition = at(slot);
   if (partition.phase != Phase::kVerifying) return;
+  if (std::exchange(partition.adopting, false)) {
+    partition.witness = seen;
+    partition.proven = true;
+    partition.unsaved = true;
+    return;
+  }
   if (seen == *partition.witness) {
     partition.proven = true;
     return;
@@ -510,17 +535,18 @@ void ShardCore::rewind(SlotId slot, Partition& partition) {
 
 // Exactly-once: what was acknowledged in a transaction that came to nothing is sent again, too.
 void ShardCore::rewind_to_anchor(SlotId slot, Partition& partition) {
-  partition.unsaved = partition.start_unsaved || partition.anchor.next != partition.durable;
-  const bool moved =
-      partition.tracker.held() > 0 || partition.tracker.committable() != partition.anchor.next;
-  if (moved) {
-    forget(slot, partition, partition.anchor.next);
-    partition.witness = partition.anchor.witness;
-  }
+  partition.unsaved =
+      partition.start_unsaved || partition.anchor.next != partition.durable || adopted(partition);
+  const bool at_anchor = partition.tracker.committable() == partition.anchor.next;
+  const bool moved = partition.tracker.held() > 0 || !at_anchor;
+  if (moved) forget(slot, partition, partition.anchor.next);
+  if (!at_anchor) partition.witness = partition.anchor.witness;
   // The answer about the log's range will be seen from there.
   if (partition.phase == Phase::kQuerying) return;
   if (partition.suspected) partition.condemned.clear();
-  if (moved || partition.suspected) read_from_position(slot, partition, partition.suspected);
+  // Without a witness, one that was adopted has to be read again.
+  const bool verify = partition.suspected || !partition.witness;
+  if (moved || partition.suspected) read_from_position(slot, partition, verify);
 }
 
 void ShardCore::finish_drain(Instant now) {
@@ -568,9 +594,14 @@ void ShardCore::resume(SlotId slot, const Position& position) {
   partition.anchor = position;
   partition.durable = position.next;
   partition.fresh = false;
-  partition.unsaved = false;
   if (std::exchange(partition.start_unsaved, false)) --starts_unsaved_;
+  // Somebody else may have adopted the same record meanwhile.
+  if (position.witness && std::exchange(partition.adopting, false)) {
+    partition.witness = position.witness;
+  }
+  partition.unsaved = partition.tracker.held() == 0 && adopted(partition);
   if (partition.tracker.held() == 0 && partition.tracker.committable() == position.next) return;
+  partition.unsaved = false;
   forget(slot, partition, position.next);
   partition.witness = position.witness;
   end_isolation(partition);
@@ -593,7 +624,7 @@ bool ShardCore::gather_commit() {
     const Partition& partition = at(slot);
     in_commit_.push_back(
         {slot, Checkpoint{Position{partition.tracker.committable(), partition.witness},
-                          partition.group_committed, partition.group_pending, 0}});
+                          partition.group_committed, partition.group_pending, 0, partition.line}});
   }
   if (!std::exchange(commit_wanted_, false) && in_commit_.empty()) return false;
   committing_ = true;
@@ -661,14 +692,15 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
     return;
   }
   store_error_.reset();
-  std::vector<std::pair<SlotId, Offset>> to_group;
+  std::vector<GroupUpdate> to_group;
   for (const PositionUpdate& update : in_commit_) {
     Partition& partition = at(update.slot);
     const Offset next = update.checkpoint.position.next;
     partition.durable = next;
+    partition.durable_line = update.checkpoint.line;
     partition.anchor = update.checkpoint.position;
     partition.condemned.erase(partition.condemned.begin(), partition.condemned.lower_bound(next));
-    partition.unsaved = partition.tracker.committable() != next;
+    partition.unsaved = partition.tracker.committable() != next || adopted(partition);
     if (std::exchange(partition.start_unsaved, false)) --starts_unsaved_;
     if (limits_.transactional) {
       group_behind_ = true;
@@ -676,20 +708,20 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
     }
     if (update.checkpoint.group_committed != partition.group_committed) partition.unsaved = true;
     if (partition.group_pending) {
-      to_group.emplace_back(update.slot, *partition.group_pending);
+      to_group.push_back({update.slot, {*partition.group_pending, partition.durable_line}});
     } else if (partition.group_committed != next) {
-      to_group.emplace_back(update.slot, next);
+      to_group.push_back({update.slot, {next, partition.durable_line}});
     }
   }
   // One group commit at a time, and one whose outcome is unknown is repeated before the next: at
   // most one value is in doubt.
   if (group_committing_ || to_group.empty()) {
-    for (const auto& [slot, offset] : to_group) {
-      if (alive()) at(slot).unsaved = true;  // tell the group with a later commit
+    for (const GroupUpdate& update : to_group) {
+      if (alive()) at(update.slot).unsaved = true;  // tell the group with a later commit
     }
     return;
   }
-  for (const auto& [slot, offset] : to_group) at(slot).group_pending = offset;
+  for (const auto& [slot, group] : to_group) at(slot).group_pending = group.offset;
   tell_group(std::move(to_group), now);
 }
 
@@ -699,18 +731,18 @@ void ShardCore::follow_group(Instant now) {
   if (now < next_group_ && state_ != State::kStopping) return;
   group_behind_ = false;
   next_group_ = now + limits_.checkpoint_interval;
-  std::vector<std::pair<SlotId, Offset>> offsets;
+  std::vector<GroupUpdate> offsets;
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     if (!partitions_[slot] || at(slot).start_unsaved) continue;
     Partition& partition = at(slot);
     if (partition.group_committed == partition.durable) continue;
     partition.group_pending = partition.durable;
-    offsets.emplace_back(slot, partition.durable);
+    offsets.push_back({slot, {partition.durable, partition.durable_line}});
   }
   if (!offsets.empty()) tell_group(std::move(offsets), now);
 }
 
-void ShardCore::tell_group(std::vector<std::pair<SlotId, Offset>> offsets, Instant now) {
+void ShardCore::tell_group(std::vector<GroupUpdate> offsets, Instant now) {
   group_committing_ = true;
   group_deadline_ = now + limits_.group_wait;
   emit(GroupCommitCommand{std::move(offsets)});
@@ -737,36 +769,52 @@ void ShardCore::group_committed(const std::vector<std::pair<SlotId, Offset>>& of
   }
 }
 
-void ShardCore::group_seen(SlotId slot, std::optional<Offset> offset) {
-  if (slot >= partitions_.size() || !partitions_[slot] || !offset) return;
+void ShardCore::group_seen(SlotId slot, const std::optional<GroupOffset>& group) {
+  if (slot >= partitions_.size() || !partitions_[slot] || !group || group_committing_) return;
   Partition& partition = at(slot);
-  const bool ours = offset == partition.group_committed || offset == partition.group_pending ||
-                    *offset == partition.tracker.committable() || group_committing_;
-  if (ours) {
+  const Offset offset = group->offset;
+  const bool known = offset == partition.group_committed || offset == partition.group_pending ||
+                     offset == partition.tracker.committable();
+  const bool further =
+      group->line &&
+      std::pair(*group->line, offset) > std::pair(partition.line, partition.tracker.committable());
+  if (known || (group->line && !further)) {
     partition.foreign_group_said = false;
-  } else if (!std::exchange(partition.foreign_group_said, true)) {
-    notice(Level::kWarning, slot,
-           fmt::format("the consumer group's offset was moved to {} by somebody else while this "
-                       "pipeline runs (last committed here: {}); is another daemon running it? {}",
-                       offset->value,
-                       partition.group_committed ? std::to_string(partition.group_committed->value)
-                                                 : "nothing",
-                       limits_.transactional
-                           ? "An exactly-once pipeline goes on where its ledger says"
-                           : "A reset takes effect only while the daemon is stopped"));
+    if (known) return;
+    // Progress that was ours once: a commit on a connection that was lost came late.
+    partition.group_committed = offset;
+    if (limits_.transactional) {
+      group_behind_ = true;
+    } else if (alive()) {
+      partition.unsaved = true;
+    }
+    return;
   }
+  if (std::exchange(partition.foreign_group_said, true)) return;
+  notice(
+      Level::kWarning, slot,
+      fmt::format(
+          "the consumer group's offset was moved to {} by {} while this pipeline runs (last "
+          "committed here: {}); {}",
+          offset.value, further ? "another instance" : "somebody else",
+          partition.group_committed ? std::to_string(partition.group_committed->value) : "nothing",
+          further                 ? "two daemons that run one pipeline have to share it"
+          : limits_.transactional ? "an exactly-once pipeline goes on where its ledger says"
+                                  : "a reset takes effect only while the daemon is stopped"));
 }
 
 void ShardCore::refresh_group(Instant now) {
   if (group_committing_) return;
   next_group_refresh_ = now + limits_.group_refresh;
-  std::vector<std::pair<SlotId, Offset>> offsets;
+  std::vector<GroupUpdate> offsets;
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     if (!partitions_[slot]) continue;
     const Partition& partition = at(slot);
     const auto& newest =
         partition.group_pending ? partition.group_pending : partition.group_committed;
-    if (newest) offsets.emplace_back(slot, *newest);
+    // Another value waits to be told, and this one may be of a line that has ended.
+    if (!newest || (!partition.group_pending && newest != partition.durable)) continue;
+    offsets.push_back({slot, {*newest, partition.durable_line}});
   }
   if (!offsets.empty()) tell_group(std::move(offsets), now);
 }

@@ -22,6 +22,7 @@
 #include "bridge/checkpoint/store.h"
 #include "bridge/pipeline/isolation_window.h"
 #include "bridge/pipeline/options.h"
+#include "bridge/pipeline/ports.h"
 #include "bridge/record/coordinates.h"
 
 namespace drawbridge {
@@ -51,6 +52,7 @@ struct PartitionStart {
   std::optional<Offset> group_committed;
   std::optional<Offset> group_pending;
   bool save_now = false;  // the choice of the start reaches the store before any record is polled
+  WallMillis line = 0;    // see Checkpoint::line
 };
 
 // ---- commands -------------------------------------------------------------------------------
@@ -73,10 +75,14 @@ struct PositionUpdate {
 struct CommitCommand {
   std::vector<PositionUpdate> positions;
 };
-struct CutCommand {};        // what is sent from now on belongs to the next transaction
-struct AbortCommand {};      // take back all that is not committed; answered by aborted()
+struct CutCommand {};    // what is sent from now on belongs to the next transaction
+struct AbortCommand {};  // take back all that is not committed; answered by aborted()
+struct GroupUpdate {
+  SlotId slot;
+  GroupOffset group;  // always marked
+};
 struct GroupCommitCommand {  // tell the source's group; answered by group_committed()
-  std::vector<std::pair<SlotId, Offset>> offsets;
+  std::vector<GroupUpdate> offsets;
 };
 struct NoticeCommand {  // say it once
   Level level;
@@ -98,7 +104,7 @@ class ShardCore {
   enum class Admission : std::uint8_t {
     kProcess,    // run its transforms, then reserve(), send, begin()
     kSkip,       // already copied, or from before a rewind
-    kVerify,     // it is the witness: compare with verify(), do not send
+    kVerify,     // it is the witness, or may become it: give it to verify(), do not send
     kCondemned,  // the target refused it alone: condemned() goes to the failure policy
   };
 
@@ -168,8 +174,9 @@ class ShardCore {
   // asked for.
   void aborted(const std::optional<Error>& error, Instant now);
   void group_committed(const std::vector<std::pair<SlotId, Offset>>& offsets, bool ok);
-  // What the group says now; warns when somebody else moved it.
-  void group_seen(SlotId slot, std::optional<Offset> offset);
+  // What the group says now. Warns when somebody else moved it; tells it again where a commit of
+  // ours reached it late.
+  void group_seen(SlotId slot, const std::optional<GroupOffset>& group);
 
   // ---- life ----
   void tick(Instant now);
@@ -218,6 +225,8 @@ class ShardCore {
     bool fresh = false;
     bool suspected = false;  // verify again after the drain
     bool proven = false;     // the witness was read again, and is the same
+    // kVerifying, and there is no witness: the record right before the position becomes it.
+    bool adopting = false;
     // kVerifying: this offset holds another record than the witness, or one where there was none.
     std::optional<Offset> mismatch;
     bool query_wanted = false;  // kQuerying: ask for the range, but not before:
@@ -237,7 +246,9 @@ class ShardCore {
     bool unsaved = false;        // differs from what is durable, or the group does
     bool start_unsaved = false;  // nothing is polled before it is durable
     Offset durable;
-    Position anchor;  // exactly-once: where an abort goes back to
+    Position anchor;  // what is durable; exactly-once: where an abort goes back to
+    WallMillis line = 0;
+    WallMillis durable_line = 0;
     std::optional<Offset> group_committed;
     std::optional<Offset> group_pending;
     Instant group_time;
@@ -285,7 +296,8 @@ class ShardCore {
   [[nodiscard]] bool at_rest() const;
   void say_failure(Instant now);
   void refresh_group(Instant now);
-  void tell_group(std::vector<std::pair<SlotId, Offset>> offsets, Instant now);
+  void tell_group(std::vector<GroupUpdate> offsets, Instant now);
+  [[nodiscard]] static bool adopted(const Partition& partition);
   Partition& at(SlotId slot) { return *partitions_[slot]; }
   [[nodiscard]] const Partition& at(SlotId slot) const { return *partitions_[slot]; }
   void emit(Command command) { commands_.push_back(std::move(command)); }

@@ -146,7 +146,7 @@ void ShardWorker::handle(ShardMessage& message, Instant now) {
             }
             core_.group_committed(done.offsets, !done.error);
           },
-          [&](GroupSeenMessage& seen) { core_.group_seen(seen.slot, seen.offset); },
+          [&](GroupSeenMessage& seen) { core_.group_seen(seen.slot, seen.group); },
           [&](StopMessage& stop) { core_.stop(now, stop.drain); },
       },
       message);
@@ -306,10 +306,10 @@ void ShardWorker::carry_out(Instant now) {
                      },
                      [&](const AbortCommand&) { sink_->abort(); },
                      [&](const GroupCommitCommand& commit) {
-                       std::vector<std::pair<TopicPartition, Offset>> offsets;
+                       std::vector<std::pair<TopicPartition, GroupOffset>> offsets;
                        offsets.reserve(commit.offsets.size());
-                       for (const auto& [slot, offset] : commit.offsets) {
-                         offsets.emplace_back(partitions_[slot]->at, offset);
+                       for (const auto& [slot, group] : commit.offsets) {
+                         offsets.emplace_back(partitions_[slot]->at, group);
                        }
                        deps_.source.commit(std::move(offsets));
                      },

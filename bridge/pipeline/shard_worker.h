@@ -68,7 +68,7 @@ struct GroupCommittedMessage {
 };
 struct GroupSeenMessage {
   SlotId slot;
-  std::optional<Offset> offset;
+  std::optional<GroupOffset> group;
 };
 struct StopMessage {
   Duration drain;

@@ -1,6 +1,25 @@
 #include "bridge/pipeline/start_position.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace drawbridge {
+namespace {
+
+// Does the checkpoint hold against the group's offset? One with our mark is delivered progress, as
+// the checkpoint is, and never a reset, however late it reached the group: the later line counts,
+// and within a line the further. One without is ours only if it is a value that we committed.
+bool nothing_new(const Checkpoint& stored, const GroupOffset& group) {
+  if (group.line) {
+    return std::pair(*group.line, group.offset) <= std::pair(stored.line, stored.position.next);
+  }
+  return group.offset == stored.group_committed || group.offset == stored.group_pending ||
+         group.offset == stored.position.next;
+}
+
+}  // namespace
+
+WallMillis next_line(WallMillis before, WallMillis now) { return std::max(before + 1, now); }
 
 std::string_view describe(StartReason reason) {
   switch (reason) {
@@ -8,6 +27,8 @@ std::string_view describe(StartReason reason) {
       return "checkpoint";
     case StartReason::kGroupReset:
       return "consumer group's offset, moved by somebody else";
+    case StartReason::kGroupAhead:
+      return "consumer group's offset, newer than the checkpoint";
     case StartReason::kGroupOnly:
       return "consumer group's offset, no checkpoint";
     case StartReason::kEarliest:
@@ -23,26 +44,24 @@ std::string_view describe(StartReason reason) {
 }
 
 StartDecision decide_start(const std::optional<Checkpoint>& stored,
-                           const std::optional<Offset>& group, StartAt policy, bool first_start) {
+                           const std::optional<GroupOffset>& group, StartAt policy,
+                           bool first_start, WallMillis now) {
   StartDecision decision;
   PartitionStart& start = decision.start;
+  start.line =
+      next_line(std::max(stored ? stored->line : 0, group ? group->line.value_or(0) : 0), now);
   if (stored) {
     start.position = stored->position;
-    start.group_committed = stored->group_committed;
-    start.group_pending = stored->group_pending;
-    const bool ours = !group || group == stored->group_committed ||
-                      group == stored->group_pending || *group == stored->position.next;
-    if (ours) {
+    if (!group) return decision;  // it has lost its offset, and is told anew
+    if (nothing_new(*stored, *group)) {
       // What the group holds is no longer in doubt. The next checkpoint must know it as ours even
       // where it was this checkpoint's position.
-      if (group) {
-        start.save_now = group != stored->group_committed;
-        start.group_committed = group;
-        start.group_pending.reset();
-      }
+      start.save_now = group->offset != stored->group_committed;
+      start.group_committed = group->offset;
+      start.group_pending.reset();
       return decision;
     }
-    decision.reason = StartReason::kGroupReset;
+    decision.reason = group->line ? StartReason::kGroupAhead : StartReason::kGroupReset;
   } else if (group) {
     decision.reason = StartReason::kGroupOnly;
   } else if (!first_start || policy == StartAt::kEarliest) {
@@ -54,8 +73,8 @@ StartDecision decide_start(const std::optional<Checkpoint>& stored,
     start.save_now = true;
     return decision;
   }
-  start.position = Position{*group, std::nullopt};
-  start.group_committed = group;
+  start.position = Position{group->offset, std::nullopt};
+  start.group_committed = group->offset;
   start.group_pending.reset();
   start.save_now = true;
   return decision;

@@ -6,6 +6,7 @@
 
 #include "bridge/checkpoint/store.h"
 #include "bridge/pipeline/options.h"
+#include "bridge/pipeline/ports.h"
 #include "bridge/pipeline/shard_core.h"
 
 namespace drawbridge {
@@ -13,6 +14,7 @@ namespace drawbridge {
 enum class StartReason : std::uint8_t {
   kCheckpoint,    // the store's position
   kGroupReset,    // the group's offset was moved by somebody else: an operator's reset
+  kGroupAhead,    // the group's offset is ours and newer: another instance's progress
   kGroupOnly,     // no checkpoint, but the group has an offset
   kEarliest,      // neither; by policy
   kNewPartition,  // neither; a partition that appeared after the pipeline's first start: from its
@@ -27,8 +29,12 @@ struct StartDecision {
   PartitionStart start;  // for kLatest and kTimestamp without its position: the caller looks it up
 };
 
-// `first_start`: the pipeline has no checkpoint at all.
+// `first_start`: the pipeline has no checkpoint at all. `now` names the line of work that begins
+// here; see Checkpoint::line.
 StartDecision decide_start(const std::optional<Checkpoint>& stored,
-                           const std::optional<Offset>& group, StartAt policy, bool first_start);
+                           const std::optional<GroupOffset>& group, StartAt policy,
+                           bool first_start, WallMillis now);
+// The line that begins now, after `before`.
+[[nodiscard]] WallMillis next_line(WallMillis before, WallMillis now);
 
 }  // namespace drawbridge

@@ -94,6 +94,26 @@ def test_topic_deleted_and_recreated_between_runs(count, on_gap, source, target,
         assert target.values(topic) == old + new
 
 
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_topic_recreated_after_another_instance_took_over(delivery, source, target, bridge, unique):
+    """Who took over has copied nothing, and knows the topic by the record before its position."""
+    topic, name = source.create_topic(unique()), unique("p")
+    config = configuration(source, target, {name: pipeline(topic, delivery=delivery)},
+                           instance=None)
+    first, second = bridge(config), bridge(config)
+    old = [b"old %d" % i for i in range(100)]
+    source.produce(topic, old)
+    first.until_caught_up()
+    second.until_caught_up()
+    source.delete_topic(topic)
+    source.create_topic(topic)
+    source.produce(topic, [b"new %d" % i for i in range(500)])
+    done = second.until_caught_up(expect=None)
+    assert done.status != 0
+    assert "the record at offset 99 is not the one that was copied" in done.text
+    assert target.values(topic) == old
+
+
 def test_topic_recreated_under_a_running_bridge(source, target, bridge, unique):
     topic = source.create_topic(unique())
     made = bridge(run_config(source, target, unique, topic, "earliest")).start()

@@ -58,6 +58,38 @@ def test_the_same_reset_wins_every_time(source, target, bridge, unique):
         assert (position["next"], position["group"]) == (10, 10), position
 
 
+def test_a_reset_wins_over_the_checkpoints_of_all_instances(source, target, bridge, unique):
+    """One instance carries it out, and the other does not go back to what it knows itself."""
+    topic, name = source.create_topic(unique()), unique("p")
+    source.produce(topic, [b"%d" % i for i in range(10)])
+    config = configuration(source, target, {name: pipeline(topic)}, instance=None)
+    first, second = bridge(config), bridge(config)
+    first.until_caught_up()
+    second.until_caught_up()
+    assert target.count(topic) == 10
+    for one, other in ((second, first), (first, second)):
+        before = target.count(topic)
+        source.consumer_groups("--group", f"drawbridge-{name}", "--topic", topic,
+                               "--reset-offsets", "--to-offset", "7", "--execute")
+        one.until_caught_up()
+        other.until_caught_up()
+        assert target.values(topic)[before:] == [b"7", b"8", b"9"]
+
+
+def test_a_commit_that_came_late_is_no_reset(source, target, bridge, unique):
+    """The broker reads what was sent on a dropped connection after newer commits."""
+    topic, name = source.create_topic(unique()), unique("p")
+    group = f"drawbridge-{name}"
+    source.produce(topic, [b"%d" % i for i in range(10)])
+    made = bridge(configuration(source, target, {name: pipeline(topic)}, instance=None))
+    made.until_caught_up()
+    source.commit_again(group, topic, 3)
+    assert source.committed(group, topic) == {0: 3}
+    made.until_caught_up()
+    assert target.values(topic) == [b"%d" % i for i in range(10)]
+    assert source.committed(group, topic) == {0: 10}  # told again
+
+
 def test_a_lost_group_offset_never_wins(source, target, bridge, unique):
     topic, name = source.create_topic(unique()), unique("p")
     source.produce(topic, [b"%d" % i for i in range(10)])

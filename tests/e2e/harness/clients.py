@@ -1,6 +1,7 @@
 """What the tests ask of a cluster, by clients that are not the bridge's own."""
 
 import os
+import re
 import time
 
 import confluent_kafka
@@ -159,6 +160,19 @@ class Clients:
         described = self.admin.describe_consumer_groups([group])[group].result()
         return [{(p.topic, p.partition) for p in member.assignment.topic_partitions}
                 for member in described.members]
+
+    def commit_again(self, group, topic, offset, partition=0):
+        """An older offset of the group, as whoever committed the newest one would have said it."""
+        consumer = confluent_kafka.Consumer(self.client(**{"group.id": group}))
+        try:
+            (newest,) = consumer.committed([confluent_kafka.TopicPartition(topic, partition)],
+                                           timeout=30)
+            # The client may read past the end.
+            mark = re.match(r"drawbridge .* since \d{13}", newest.metadata)[0]
+            consumer.commit(offsets=[confluent_kafka.TopicPartition(topic, partition, offset, mark)],
+                            asynchronous=False)
+        finally:
+            consumer.close()
 
     def committed(self, group, topic):
         """{partition: offset committed by the group, None where there is none}"""

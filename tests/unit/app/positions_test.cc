@@ -52,13 +52,13 @@ class FakeSource final : public Source {
                                          Duration /*timeout*/) override {
     return std::vector<Offset>(at.size(), Offset{time / 1000});
   }
-  Result<std::vector<std::optional<Offset>>> committed(std::span<const TopicPartition> at,
-                                                       Duration /*timeout*/) override {
-    return std::vector<std::optional<Offset>>(at.size(), Offset{33});
+  Result<std::vector<std::optional<GroupOffset>>> committed(std::span<const TopicPartition> at,
+                                                            Duration /*timeout*/) override {
+    return std::vector<std::optional<GroupOffset>>(at.size(), GroupOffset{Offset{33}, 5});
   }
   Result<TopicConfig> topic_config(const std::string&, Duration) override { return TopicConfig{}; }
   void mark_commits(const std::string& /*mark*/) override {}
-  void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override {
+  void commit(std::vector<std::pair<TopicPartition, GroupOffset>> offsets) override {
     committed_ = std::move(offsets);
     journal_.emplace_back("group");
     pending_ = true;
@@ -82,7 +82,7 @@ class FakeSource final : public Source {
     return std::nullopt;
   }
 
-  std::vector<std::pair<TopicPartition, Offset>> committed_;
+  std::vector<std::pair<TopicPartition, GroupOffset>> committed_;
   std::optional<Error> refusal_;
 
  private:
@@ -239,12 +239,23 @@ TEST_F(PositionsTest, SetsTheGroupBeforeTheStore) {
   ASSERT_TRUE(positions_->set({entry(0, 7), entry(1, 8)}));
   EXPECT_THAT(journal_, ElementsAre("group", "store"));
   ASSERT_EQ(source_->committed_.size(), 2U);
-  EXPECT_EQ(source_->committed_[1].second, Offset{8});
+  EXPECT_EQ(source_->committed_[1].second, GroupOffset{Offset{8}}) << "without a mark";
   // The store knows the group's offset for its own, so that the next start takes no reset for
   // somebody else's.
   ASSERT_EQ(store_.entries_.size(), 2U);
   EXPECT_EQ(store_.entries_[0].checkpoint.group_committed, Offset{7});
   EXPECT_FALSE(store_.entries_[0].checkpoint.group_pending);
+}
+
+// So that no other instance's checkpoint is newer.
+TEST_F(PositionsTest, SettingBeginsANewLine) {
+  ASSERT_TRUE(positions_->set({entry(0, 7)}));
+  const WallMillis line = store_.entries_[0].checkpoint.line;
+  EXPECT_GT(line, 1'700'000'000'000);
+  constexpr WallMillis kAhead = 99'000'000'000'000;  // another clock's
+  store_.entries_[0].checkpoint.line = kAhead;
+  ASSERT_TRUE(positions_->set({entry(0, 7)}));
+  EXPECT_EQ(store_.entries_[0].checkpoint.line, kAhead + 1);
 }
 
 TEST_F(PositionsTest, AGroupThatRefusesLeavesTheStoreAlone) {

@@ -25,7 +25,14 @@ Checkpoint full_checkpoint() {
   return {{{1000}, Witness{{998}, 1699999999000, 0x0123456789abcdef}},
           Offset{990},
           Offset{1000},
-          1700000000000};
+          1700000000000,
+          0};
+}
+
+Checkpoint with_line() {
+  Checkpoint checkpoint = full_checkpoint();
+  checkpoint.line = 1700000000123;
+  return checkpoint;
 }
 
 TEST(CheckpointCodecTest, RoundTrips) {
@@ -38,6 +45,7 @@ TEST(CheckpointCodecTest, RoundTrips) {
   const Checkpoint checkpoints[] = {
       {},
       full_checkpoint(),
+      with_line(),
       {{{std::numeric_limits<std::int64_t>::max()}, std::nullopt}, Offset{0}, std::nullopt, -1},
       {{{1}, Witness{{0}, -1, ~std::uint64_t{0}}}, std::nullopt, Offset{0}, 0},
   };
@@ -175,7 +183,9 @@ TEST(CheckpointCodecTest, HostileValuesBehindAValidChecksum) {
       {"empty", [](Bytes& b) { b.clear(); }},
       {"version only", [](Bytes& b) { b.resize(1); }},
       {"version 0", [](Bytes& b) { b[0] = 0; }},
-      {"newer version", [](Bytes& b) { b[0] = 2; }, ErrorCode::kForeign},
+      {"newer version", [](Bytes& b) { b[0] = 3; }, ErrorCode::kForeign},
+      {"line announced, not there", [](Bytes& b) { b[0] = 2; }},
+      {"line 0", [](Bytes& b) { b[0] = 2, b.insert(b.begin() + 18, 8, 0); }},
       {"unknown flag", [](Bytes& b) { b[1] |= 8; }},
       {"witness announced, not there", [](Bytes& b) { b.resize(2 + 16 + 8); }},
       {"group announced, not there", [](Bytes& b) { b.resize(b.size() - 8); }},

@@ -91,11 +91,14 @@ class ClusterTest : public testing::Test {
     return name;
   }
 
-  std::unique_ptr<Source> make_source(std::vector<Waker*> wakers, Properties properties = {}) {
+  std::unique_ptr<Source> make_source(std::vector<Waker*> wakers, Properties properties = {},
+                                      const std::string& group = {}) {
     PipelineOptions options;
     options.name = "test";
     options.group =
-        fmt::format("group-{}", std::chrono::system_clock::now().time_since_epoch().count());
+        group.empty()
+            ? fmt::format("group-{}", std::chrono::system_clock::now().time_since_epoch().count())
+            : group;
     options.source = cluster();
     options.share = false;
     options.source_properties = std::move(properties);

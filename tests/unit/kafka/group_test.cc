@@ -338,7 +338,7 @@ TEST_F(GroupTest, ASourceCommitsAsAMember) {
   ASSERT_EQ(held.size(), 2U);
 
   const auto commit = [&](std::int64_t offset) {
-    source->commit({{held[0], Offset{offset}}});
+    source->commit({{held[0], GroupOffset{Offset{offset}}}});
     EXPECT_EQ(source->commits_pending(), 1U);
     std::vector<SourceEvent> events;
     for (const Instant until = now() + 10s; source->commits_pending() > 0 && now() < until;)
@@ -352,13 +352,13 @@ TEST_F(GroupTest, ASourceCommitsAsAMember) {
   EXPECT_FALSE(done.error) << done.error->message;
   ASSERT_EQ(done.offsets.size(), 1U);
   EXPECT_EQ(done.offsets[0].second, Offset{7});
-  EXPECT_EQ(must(source->committed(held, 10s))[0], Offset{7});
+  EXPECT_EQ(must(source->committed(held, 10s))[0], GroupOffset{Offset{7}});
   if (real()) return;
   refuse(kOffsetCommit, {RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION});
   const SourceEvent refused = commit(8);
   ASSERT_TRUE(refused.error);
   EXPECT_EQ(refused.error->code, ErrorCode::kFenced);
-  EXPECT_EQ(must(source->committed(held, 10s))[0], Offset{7});
+  EXPECT_EQ(must(source->committed(held, 10s))[0], GroupOffset{Offset{7}});
 }
 
 TEST_F(GroupTest, ASourceThatIsNotSharedOrFeedsNobodyJoinsNothing) {

@@ -214,7 +214,7 @@ TEST_F(SourceTest, CommitsToItsGroupWithoutJoiningIt) {
   const TopicPartition p1{topic, Partition{1}};
   const std::vector<TopicPartition> both{p0, p1};
   EXPECT_THAT(must(source->committed(both, 20s)), ElementsAre(std::nullopt, std::nullopt));
-  source->commit({{p0, Offset{4}}});
+  source->commit({{p0, GroupOffset{Offset{4}}}});
   EXPECT_EQ(source->commits_pending(), 1U);
   std::vector<SourceEvent> events;
   for (const Instant deadline = now() + 20s; events.empty() && now() < deadline;)
@@ -224,7 +224,45 @@ TEST_F(SourceTest, CommitsToItsGroupWithoutJoiningIt) {
   EXPECT_FALSE(events[0].error) << events[0].error->message;
   EXPECT_THAT(events[0].offsets, ElementsAre(Pair(p0, Offset{4})));
   EXPECT_EQ(source->commits_pending(), 0U);
-  EXPECT_THAT(must(source->committed(both, 20s)), ElementsAre(Offset{4}, std::nullopt));
+  EXPECT_THAT(must(source->committed(both, 20s)),
+              ElementsAre(GroupOffset{Offset{4}}, std::nullopt));
+}
+
+TEST_F(SourceTest, MarksWhatItCommitsAndKnowsItsOwnMark) {
+  const std::string topic = make_topic(2);
+  const TopicPartition p0{topic, Partition{0}};
+  const TopicPartition p1{topic, Partition{1}};
+  const std::vector<TopicPartition> both{p0, p1};
+  const auto make_marked = [&](const std::string& mark) {
+    auto source = make_source({&waker_}, {}, "marked");
+    source->mark_commits(mark);
+    return source;
+  };
+  const auto commit = [](Source& source, std::vector<std::pair<TopicPartition, GroupOffset>> what) {
+    source.commit(std::move(what));
+    std::vector<SourceEvent> events;
+    for (const Instant deadline = now() + 20s; events.empty() && now() < deadline;)
+      source.poll(events, 100ms);
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_FALSE(events[0].error) << events[0].error->message;
+  };
+  constexpr WallMillis kLine = 1'700'000'000'123;
+  const GroupOffset marked{Offset{4}, kLine};
+  const GroupOffset unmarked{Offset{5}};
+  auto source = make_marked("d/p to c");
+  commit(*source, {{p0, marked}, {p1, unmarked}});
+  EXPECT_THAT(must(source->committed(both, 20s)), ElementsAre(marked, unmarked));
+  EXPECT_THAT(must(make_marked("d/p to c")->committed(both, 20s)), ElementsAre(marked, unmarked));
+  // Who does not say whose it is is told all the same.
+  EXPECT_THAT(must(make_source({&waker_}, {}, "marked")->committed(both, 20s)),
+              ElementsAre(marked, unmarked));
+  const auto other = make_marked("d/p to another")->committed(both, 20s);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, ErrorCode::kForeign);
+  EXPECT_NE(other.error().message.find(
+                "(\"drawbridge d/p to c\", and this is \"drawbridge d/p to another\")"),
+            std::string::npos)
+      << other.error().message;
 }
 
 TEST_F(SourceTest, TellsTopicsWatermarksAndOffsetsByTime) {

@@ -73,7 +73,11 @@ class Shard {
         } else if (std::get_if<AbortCommand>(&command) != nullptr) {
           ++aborts;
         } else if (const auto* group = std::get_if<GroupCommitCommand>(&command)) {
-          group_commits.push_back(group->offsets);
+          auto& told = group_commits.emplace_back();
+          for (const auto& [slot, offset] : group->offsets) {
+            told.emplace_back(slot, offset.offset);
+            newest_line = offset.line;
+          }
         } else if (const auto* notice = std::get_if<NoticeCommand>(&command)) {
           notices.push_back(*notice);
         } else if (const auto* failed = std::get_if<FailCommand>(&command)) {
@@ -129,6 +133,7 @@ class Shard {
   int aborts = 0;
   std::vector<std::vector<PositionUpdate>> commits;
   std::vector<std::vector<std::pair<SlotId, Offset>>> group_commits;
+  std::optional<WallMillis> newest_line;  // that the group was told
   std::vector<NoticeCommand> notices;
   std::vector<Error> failures;
   int stopped = 0;

@@ -12,6 +12,7 @@
 // It sees the transactions as the target's readers do, and what the source is asked for.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -148,8 +149,15 @@ class ExactlyOnceModel {
           model_.side(position->at).slot, position->position.next.value,
           position->digest ? position->digest->records : 0, sums_[position->at].records);
     }
+    const bool adopted = before != said_.end() && !before->second.position.witness &&
+                         position->position.witness.has_value();
     const bool news =
-        before == said_.end() || before->second.position.next != position->position.next;
+        before == said_.end() || adopted || before->second.position.next != position->position.next;
+    if (model_.tracing) {
+      model_.say("{}: committed {}, witness {}", model_.side(position->at).slot,
+                 position->position.next.value,
+                 position->position.witness ? position->position.witness->offset.value : -1);
+    }
     said_.insert_or_assign(position->at, *position);
     model_.check_position(model_.side(position->at), position->position.next.value);
     return news;
@@ -157,13 +165,17 @@ class ExactlyOnceModel {
 
   void assigned(Side& side, Offset start) {
     const bool first = std::exchange(side.starting, false);
-    if (!holds()) return;  // fenced, and not told yet
     const auto said = said_.find(side.at);
+    // Fenced, and not told yet. A predecessor's late request does that, too, and then the start
+    // holds.
+    const bool fenced = !holds();
+    if (fenced && (!first || said != said_.end())) return;
     if (said != said_.end()) {
       side.must_be_saved_before_sending = false;
       const Position& position = said->second.position;
       const bool there =
-          start == position.next || (position.witness && start == position.witness->offset);
+          start == position.next ||
+          start == (position.witness ? position.witness->offset : before(position.next));
       const bool further = !first && (start > position.next || side.gap_possible);
       if (!there && !further) {
         model_.violate("slot {} resumes at {}, and {} is committed", side.slot, start.value,
@@ -174,7 +186,8 @@ class ExactlyOnceModel {
     if (!first) return;
     const std::int64_t begin = begun_ ? 0 : side.given.value;
     const bool fresh = begun_ || side.given_fresh;
-    if (start.value != begin) {
+    // Where it does not begin at the log's start, the record before it is looked at first.
+    if (!fenced && start.value != begin && start != before(Offset{begin})) {
       model_.violate("slot {} starts at {} instead of {}", side.slot, start.value, begin);
     }
     for (const std::uint64_t id : side.ids) {
@@ -184,6 +197,8 @@ class ExactlyOnceModel {
     side.checked = side.life_start = begin;
     side.must_be_saved_before_sending = !fresh;
   }
+
+  static Offset before(Offset position) { return {std::max<std::int64_t>(position.value - 1, 0)}; }
 
   Model& model_;
   bool begun_ = false;

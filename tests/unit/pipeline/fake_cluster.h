@@ -136,7 +136,20 @@ class FakeCluster {
   }
 
   // The consumer group (one is enough).
-  std::map<TopicPartition, Offset> group;
+  std::map<TopicPartition, GroupOffset> group;
+  // Commits on connections that were lost: the broker reads them after newer ones.
+  struct LateCommit {
+    Instant arrives;
+    std::vector<std::pair<TopicPartition, GroupOffset>> offsets;
+  };
+  std::vector<LateCommit> late_commits;
+  void take_late_commits(Instant until) {
+    std::erase_if(late_commits, [&](const LateCommit& late) {
+      if (late.arrives > until) return false;
+      for (const auto& [at, offset] : late.offsets) group[at] = offset;
+      return true;
+    });
+  }
 
   // Decides about a record that is produced to a topic here; an error refuses its whole request.
   std::function<std::optional<Error>(const std::string& topic, const FakeRecord& record)> refuse;

@@ -52,7 +52,11 @@ class FakeSource final : public Source {
     const std::lock_guard lock(world_.mutex);
     cluster_.watchers[watcher_] = [] {};
     for (const Commit& commit : commits_) {  // already on the wire, or not
-      if (world_.random.chance(0.5)) apply(commit);
+      if (world_.random.chance(world_.weather.group_late)) {
+        be_late(commit);
+      } else if (world_.random.chance(0.5)) {
+        apply(commit);
+      }
     }
   }
   FakeSource(const FakeSource&) = delete;
@@ -87,10 +91,11 @@ class FakeSource final : public Source {
     }
     return out;
   }
-  Result<std::vector<std::optional<Offset>>> committed(std::span<const TopicPartition> at,
-                                                       Duration) override {
+  Result<std::vector<std::optional<GroupOffset>>> committed(std::span<const TopicPartition> at,
+                                                            Duration) override {
     const std::lock_guard lock(world_.mutex);
-    std::vector<std::optional<Offset>> out;
+    cluster_.take_late_commits(now());
+    std::vector<std::optional<GroupOffset>> out;
     for (const TopicPartition& partition : at) {
       const auto found = cluster_.group.find(partition);
       out.push_back(found == cluster_.group.end() ? std::nullopt : std::optional(found->second));
@@ -104,7 +109,7 @@ class FakeSource final : public Source {
 
   Group* group() override { return member_.get(); }
   void mark_commits(const std::string& /*mark*/) override {}
-  void commit(std::vector<std::pair<TopicPartition, Offset>> offsets) override {
+  void commit(std::vector<std::pair<TopicPartition, GroupOffset>> offsets) override {
     const std::lock_guard lock(world_.mutex);
     if (!world_.call()) return;
     if (member_ && !member_->may_commit()) {
@@ -116,6 +121,10 @@ class FakeSource final : public Source {
     if (world_.random.chance(world_.weather.group_fails)) {
       commit.answered_well = false;
       commit.carried_out = world_.random.chance(0.5);
+    }
+    if (world_.random.chance(world_.weather.group_late)) {
+      be_late(commit);
+      commit.answered_well = commit.carried_out = false;
     }
     commits_.push_back(std::move(commit));
   }
@@ -133,10 +142,12 @@ class FakeSource final : public Source {
     const std::lock_guard lock(world_.mutex);
     for (SourceEvent& event : events_) out.push_back(std::move(event));
     events_.clear();
+    cluster_.take_late_commits(now());
     while (!commits_.empty() && commits_.front().at <= now()) {
       const Commit& commit = commits_.front();
       if (world_.power) apply(commit);
-      SourceEvent event{SourceEvent::Kind::kCommitted, commit.offsets, 0, std::nullopt};
+      SourceEvent event{SourceEvent::Kind::kCommitted, {}, 0, std::nullopt};
+      for (const auto& [at, group] : commit.offsets) event.offsets.emplace_back(at, group.offset);
       if (!commit.answered_well) {
         event.error = Error{ErrorCode::kUnavailable, "injected: the coordinator moved"};
       }
@@ -210,7 +221,7 @@ class FakeSource final : public Source {
     bool muted = false;  // a record strayed: nothing more until it is assigned again
   };
   struct Commit {
-    std::vector<std::pair<TopicPartition, Offset>> offsets;
+    std::vector<std::pair<TopicPartition, GroupOffset>> offsets;
     Instant at;
     bool answered_well;
     bool carried_out;
@@ -325,6 +336,10 @@ class FakeSource final : public Source {
   void apply(const Commit& commit) {
     if (!commit.carried_out) return;
     for (const auto& [at, offset] : commit.offsets) cluster_.group[at] = offset;
+  }
+  void be_late(const Commit& commit) {
+    cluster_.late_commits.push_back(
+        {now() + world_.random.up_to(std::chrono::seconds(3)), commit.offsets});
   }
   void wake() {
     for (Waker* waker : wakers_) {

@@ -74,6 +74,7 @@ struct Weather {
   double stray = 0;  // a record comes outside of its feed
   Duration group_delay{0};
   double group_fails = 0;  // half of them were carried out all the same
+  double group_late = 0;   // no answer, and carried out up to 3 s later, after newer ones
   // Sink.
   std::size_t request_most = 1000;  // records in one request
   std::size_t queue_most = 100'000;

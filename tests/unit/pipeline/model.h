@@ -80,11 +80,13 @@ struct Side {
   std::uint64_t epoch = 0;         // one for each assignment
   std::int64_t sent = -1;          // newest offset sent in this epoch
   std::int64_t life_start = 0;
-  std::int64_t checked = 0;             // everything below was found to be done
-  std::optional<std::int64_t> durable;  // the newest seen
-  bool gap_possible = false;            // its log lost something
-  bool replaced = false;                // its log was truncated or recreated
-  bool live = false;                    // added to the present worker
+  WallMillis start_line = 0;
+  std::vector<std::uint64_t> asked_for;  // by an operator's reset; skipped before
+  std::int64_t checked = 0;              // everything below was found to be done
+  std::optional<std::int64_t> durable;   // the newest seen
+  bool gap_possible = false;             // its log lost something
+  bool replaced = false;                 // its log was truncated or recreated
+  bool live = false;                     // added to the present worker
   bool must_be_saved_before_sending = false;
   // Exactly-once: where it starts if the ledger says nothing.
   Offset given;
@@ -115,6 +117,8 @@ class Model final : public Observer {
   std::set<std::int32_t> target_counts;  // that the target had so far
   // Group offsets that an operator moved and no checkpoint knows of yet.
   std::set<TopicPartition> operator_reset;
+  // Whose checkpoint is gone, or an older one: as another instance's is. The group knows more.
+  std::set<TopicPartition> store_lost;
 
   std::vector<Truth> truths;  // by id
   std::vector<Side> sides;
@@ -322,28 +326,62 @@ class Model final : public Observer {
     side.checked = next;
   }
 
-  // The group's offset must be one that a restart knows as ours.
+  // The group's offset must be one that a restart knows as ours: by its mark, and then it says no
+  // more than the checkpoint, or by its value.
   void check_group() {
     if (exactly_once) return;  // it is for people only
     for (const Side& side : sides) {
       const auto group = source_.group.find(side.at);
       if (group == source_.group.end()) continue;
+      const Offset offset = group->second.offset;
       const auto stored = checkpoint(side);
       if (!stored) {
+        if (store_lost.contains(side.at)) continue;
         violate("{}-{}: the group is at {} without a checkpoint", side.at.topic,
-                side.at.partition.value, group->second.value);
+                side.at.partition.value, offset.value);
         continue;
       }
-      if (group->second == stored->group_committed || group->second == stored->group_pending ||
-          group->second == stored->position.next) {
+      if (group->second.line) {
+        if (stored->line >= side.start_line) operator_reset.erase(side.at);  // carried out
+        const bool knows_more =
+            std::pair(*group->second.line, offset) > std::pair(stored->line, stored->position.next);
+        if (!knows_more) {
+          if (source_.late_commits.empty()) store_lost.erase(side.at);
+        } else if (!store_lost.contains(side.at)) {
+          violate("{}-{}: the group is at {} of line {}, the checkpoint at {} of line {}",
+                  side.at.topic, side.at.partition.value, offset.value, *group->second.line,
+                  stored->position.next.value, stored->line);
+        }
+        continue;
+      }
+      if (offset == stored->group_committed || offset == stored->group_pending ||
+          offset == stored->position.next) {
         operator_reset.erase(side.at);
         continue;
       }
-      if (operator_reset.contains(side.at)) continue;
+      if (operator_reset.contains(side.at) || store_lost.contains(side.at)) continue;
       violate(
           "{}-{}: the group is at {} and the checkpoint knows next {}, committed {}, pending {}",
-          side.at.topic, side.at.partition.value, group->second.value, stored->position.next.value,
+          side.at.topic, side.at.partition.value, offset.value, stored->position.next.value,
           show(stored->group_committed), show(stored->group_pending));
+    }
+  }
+
+  // Whatever a start made of a position, and though nothing is copied from there: the topic can be
+  // recognised. The record right before the position, if the log has it, is the witness.
+  void check_witnesses() {
+    if (core->dirty()) return;
+    for (const Side& side : sides) {
+      const auto stored = checkpoint(side);
+      if (!stored || stored->position.next.value == 0 || side.replaced || side.starting) continue;
+      if (!core->settled(side.slot) || core->position(side.slot) != stored->position.next) continue;
+      const Offset before{stored->position.next.value - 1};
+      const FakeLog* log = source_.log(side.at);
+      if (log == nullptr || log->find(before.value) == nullptr) continue;
+      const auto& witness = stored->position.witness;
+      if (witness && witness->offset == before) continue;
+      violate("{}-{}: position {} is saved without the record before it as its witness",
+              side.at.topic, side.at.partition.value, stored->position.next.value);
     }
   }
 

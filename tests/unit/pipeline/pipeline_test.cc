@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "tests/unit/pipeline/fakes.h"
@@ -58,14 +59,13 @@ class PipelineTest : public testing::Test {
     return ids(here, topic, partition) == ids(there, topic, partition);
   }
 
+  PipelineDependencies dependencies(CheckpointStore& of) {
+    return {connector, of, *domains, clock, [](const std::string&, KeyService&) {
+              return Result<std::unique_ptr<Transform>>(nullptr);
+            }};
+  }
   Pipeline& start(bool until_caught_up = false) {
-    pipeline = std::make_unique<Pipeline>(
-        options,
-        PipelineDependencies{connector, store, *domains, clock,
-                             [](const std::string&, KeyService&) {
-                               return Result<std::unique_ptr<Transform>>(nullptr);
-                             }},
-        until_caught_up);
+    pipeline = std::make_unique<Pipeline>(options, dependencies(store), until_caught_up);
     pipeline->start();
     return *pipeline;
   }
@@ -120,7 +120,7 @@ TEST_F(PipelineTest, CopiesWhatIsThereAndWhatAppears) {
        {std::tuple("t-a", 0, 500), {"t-a", 3, 10}, {"t-b", 0, 10}}) {
     const TopicPartition at{topic, Partition{partition}};
     EXPECT_EQ(store.find({"orders", "here-id", at})->position.next, Offset{end});
-    EXPECT_EQ(here.group.at(at), Offset{end});
+    EXPECT_EQ(here.group.at(at).offset, Offset{end});
   }
 }
 
@@ -145,7 +145,7 @@ TEST_F(PipelineTest, UntilCaughtUpStopsByItself) {
   const PipelineStatus status = pipeline->status();
   EXPECT_EQ(status.state, PipelineState::kStopped);
   EXPECT_EQ(status.delivered, 2000U);
-  EXPECT_EQ(here.group.at({"t-a", Partition{1}}), Offset{1000});
+  EXPECT_EQ(here.group.at({"t-a", Partition{1}}).offset, Offset{1000});
 }
 
 TEST_F(PipelineTest, AnotherNumberOfShardsIsRefused) {
@@ -247,13 +247,7 @@ class SharingTest : public PipelineTest, public testing::WithParamInterface<bool
   }
   struct Instance {
     explicit Instance(SharingTest& test)
-        : store(test.world),
-          pipeline(test.options,
-                   PipelineDependencies{test.connector, store, *test.domains, test.clock,
-                                        [](const std::string&, KeyService&) {
-                                          return Result<std::unique_ptr<Transform>>(nullptr);
-                                        }},
-                   false) {
+        : store(test.world), pipeline(test.options, test.dependencies(store), false) {
       pipeline.start();
     }
     FakeStore store;
@@ -333,6 +327,81 @@ TEST_P(SharingTest, AThirdHasNothingToDoUntilOneGoes) {
   wait_for([&] {
     return second.pipeline.status().partitions == 1 && third->pipeline.status().partitions == 1;
   });
+}
+
+// Who took over has copied nothing yet: what it would copy next is known only by the record before.
+TEST_P(SharingTest, ATopicReplacedAfterATakeoverIsAGap) {
+  produce_everywhere(100);
+  {
+    Instance first(*this);
+    wait_for([&] { return all_copied() && first.pipeline.status().partitions == 6; });
+    first.pipeline.stop();
+    first.pipeline.join();
+  }
+  Instance second(*this);
+  const auto witnesses = [&] {
+    const std::lock_guard lock(world.mutex);
+    const auto& saved = second.store.saved();
+    return std::ranges::count_if(
+        saved, [](const auto& entry) { return entry.second.position.witness.has_value(); });
+  };
+  wait_for(
+      [&] { return second.pipeline.status().partitions == 6 && (GetParam() || witnesses() == 6); });
+  second.pipeline.stop();
+  second.pipeline.join();
+  here.remove("t-a");
+  here.create("t-a", 6);
+  produce_everywhere(200);
+  Pipeline again(options, dependencies(second.store), false);
+  again.start();
+  again.join();
+  ASSERT_TRUE(again.status().failure);
+  EXPECT_EQ(again.status().failure->code, ErrorCode::kGap);
+  EXPECT_THAT(again.status().failure->message, HasSubstr("at offset 99 is not the one"));
+  for (std::int32_t i = 0; i < 6; ++i) EXPECT_EQ(seen(i).size(), 100U) << i;
+}
+
+// An instance's own checkpoint is further than where the operator wants all of them to go on.
+TEST_P(SharingTest, AResetThatAnotherInstanceCarriedOutIsNotUndone) {
+  if (GetParam()) GTEST_SKIP() << "the ledger decides";
+  produce_everywhere(100);
+  FakeStore store_of_first(world);
+  const auto run = [&](FakeStore& of, auto&& until) {
+    Pipeline one(options, dependencies(of), false);
+    one.start();
+    wait_for([&] { return one.status().partitions == 6 && until(); });
+    one.stop();
+    one.join();
+  };
+  run(store_of_first, [&] { return all_copied(); });
+  {
+    const std::lock_guard lock(world.mutex);
+    for (std::int32_t i = 0; i < 6; ++i) {
+      here.group[{"t-a", Partition{i}}] = {Offset{10}};
+      // Hides what follows, until the other instance has gone.
+      here.log({"t-a", Partition{i}})->open_transaction = 30;
+    }
+  }
+  FakeStore store_of_second(world);
+  run(store_of_second, [&] {
+    const std::lock_guard lock(world.mutex);
+    for (std::int32_t i = 0; i < 6; ++i) {
+      if (here.group[{"t-a", Partition{i}}].offset != Offset{30}) return false;
+    }
+    return true;
+  });
+  {
+    const std::lock_guard lock(world.mutex);
+    for (std::int32_t i = 0; i < 6; ++i) {
+      here.log({"t-a", Partition{i}})->open_transaction.reset();
+    }
+  }
+  run(store_of_first, [&] { return seen(0).size() == 190; });
+  for (std::int32_t i = 0; i < 6; ++i) {
+    std::vector<std::uint64_t> wanted = ids(here, "t-a", i);
+    wanted.insert(wanted.end(), wanted.begin() + 10, wanted.begin() + 100);
+    EXPECT_EQ(seen(i), wanted) << i;
+  }
 }
 
 // The group takes an instance for dead, gives its part away, and only then it wakes up.

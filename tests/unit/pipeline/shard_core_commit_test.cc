@@ -236,12 +236,12 @@ TEST_F(ShardCoreGroup, AGroupThatLagsBehindTheCheckpointIsToldAtTheStart) {
 TEST_F(ShardCoreGroup, AnOffsetMovedBySomebodyElseIsSaidOnce) {
   copy(0);
   answer(1, true);
-  shard.core.group_seen(kSlot, Offset{1});
+  shard.core.group_seen(kSlot, GroupOffset{Offset{1}});
   shard.core.group_seen(kSlot, std::nullopt);
   shard.step();
   EXPECT_THAT(shard.notices, IsEmpty());
-  shard.core.group_seen(kSlot, Offset{33});
-  shard.core.group_seen(kSlot, Offset{33});
+  shard.core.group_seen(kSlot, GroupOffset{Offset{33}});
+  shard.core.group_seen(kSlot, GroupOffset{Offset{33}});
   shard.step();
   ASSERT_THAT(shard.notices, SizeIs(1));
   EXPECT_EQ(shard.notices[0].level, Level::kWarning);
@@ -249,10 +249,45 @@ TEST_F(ShardCoreGroup, AnOffsetMovedBySomebodyElseIsSaidOnce) {
               HasSubstr("moved to 33 by somebody else while this pipeline runs (last committed "
                         "here: 1)"));
   EXPECT_THAT(shard.notices[0].text, HasSubstr("only while the daemon is stopped"));
-  shard.core.group_seen(kSlot, Offset{1});
-  shard.core.group_seen(kSlot, Offset{34});
+  shard.core.group_seen(kSlot, GroupOffset{Offset{1}});
+  shard.core.group_seen(kSlot, GroupOffset{Offset{34}});
   shard.step();
   EXPECT_THAT(shard.notices, SizeIs(2)) << "said again once it was well";
+}
+
+// On a connection that was lost, and after newer ones.
+TEST_F(ShardCoreGroup, ACommitThatCameLateIsOverwrittenWithoutAWord) {
+  copy(0);
+  answer(1, true);
+  copy(1);
+  answer(2, true);
+  shard.step(seconds(1));
+  ASSERT_THAT(told(), ElementsAre(1, 2));
+  shard.core.group_seen(kSlot, GroupOffset{Offset{1}, 0});
+  shard.step(seconds(1));
+  EXPECT_THAT(told(), ElementsAre(1, 2, 2));
+  answer(2, true);
+  // Of a line that has ended, its offset says nothing.
+  PartitionStart start = at_offset(2);
+  start.line = 5;
+  shard.core.add(kSlot, start, shard.now);
+  shard.core.group_seen(kSlot, GroupOffset{Offset{50}, 4});
+  shard.step(seconds(1));
+  EXPECT_THAT(told(), ElementsAre(1, 2, 2, 2));
+  EXPECT_EQ(shard.newest_line, 5);
+  EXPECT_THAT(shard.notices, IsEmpty());
+}
+
+TEST_F(ShardCoreGroup, AnotherInstancesProgressIsSaidOnce) {
+  copy(0);
+  answer(1, true);
+  shard.core.group_seen(kSlot, GroupOffset{Offset{33}, 0});
+  shard.core.group_seen(kSlot, GroupOffset{Offset{35}, 0});
+  shard.step(seconds(1));
+  ASSERT_THAT(shard.notices, SizeIs(1));
+  EXPECT_THAT(shard.notices[0].text, HasSubstr("moved to 33 by another instance while"));
+  EXPECT_THAT(shard.notices[0].text, HasSubstr("have to share it"));
+  EXPECT_THAT(told(), ElementsAre(1)) << "it is not fought over";
 }
 
 TEST_F(ShardCoreGroup, AValueInDoubtIsOurs) {
@@ -260,7 +295,7 @@ TEST_F(ShardCoreGroup, AValueInDoubtIsOurs) {
   answer(1, false);
   copy(1);
   answer(1, false);
-  for (const std::int64_t ours : {0, 1, 2}) shard.core.group_seen(kSlot, Offset{ours});
+  for (const std::int64_t ours : {0, 1, 2}) shard.core.group_seen(kSlot, GroupOffset{Offset{ours}});
   shard.step();
   EXPECT_THAT(shard.notices, IsEmpty());
 }

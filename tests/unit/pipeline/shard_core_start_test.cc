@@ -20,14 +20,128 @@ using Admission = ShardCore::Admission;
 
 // ---- where a partition starts ---------------------------------------------------------------
 
-TEST(ShardCoreStart, WithoutWitnessReadsFromThePosition) {
+TEST(ShardCoreStart, AtTheLogsStartThereIsNoWitness) {
+  Shard shard;
+  shard.core.add(kSlot, at_offset(0), shard.now);
+  shard.step();
+  EXPECT_THAT(shard.assigned, ElementsAre(0));
+  EXPECT_TRUE(shard.core.settled(kSlot));
+  EXPECT_EQ(shard.admit(0), Admission::kProcess);
+}
+
+// Another instance's position, say: a topic that is replaced before anything is copied from there
+// must be noticed all the same.
+TEST(ShardCoreStart, WithoutAWitnessTheRecordBeforeThePositionIsAdopted) {
+  Shard shard;
+  PartitionStart start = at_offset(100);
+  start.line = 8;
+  shard.core.add(kSlot, start, shard.now);
+  shard.step();
+  EXPECT_THAT(shard.assigned, ElementsAre(99));
+  EXPECT_FALSE(shard.core.settled(kSlot));
+  EXPECT_EQ(shard.admit(99), Admission::kVerify);
+  shard.core.verify(kSlot, seen(99, 5), shard.now);
+  EXPECT_EQ(shard.core.position(kSlot), Offset{100});
+  // Saved though nothing was copied, once.
+  shard.step(seconds(1));
+  ASSERT_THAT(shard.commits, SizeIs(1));
+  EXPECT_EQ(shard.commits[0][0].checkpoint.position, (Position{Offset{100}, seen(99, 5)}));
+  EXPECT_EQ(shard.commits[0][0].checkpoint.line, 8);
+  shard.step(seconds(5));
+  EXPECT_THAT(shard.commits, SizeIs(1));
+  EXPECT_THAT(shard.group_commits, IsEmpty()) << "the group knows no witness";
+  EXPECT_EQ(shard.admit(100), Admission::kProcess);
+  EXPECT_TRUE(shard.core.settled(kSlot));
+  // From now on it proves the topic.
+  shard.core.reassign(kSlot);
+  shard.step();
+  EXPECT_EQ(shard.newest_assign, 99);
+  ASSERT_EQ(shard.admit(99), Admission::kVerify);
+  shard.core.verify(kSlot, seen(99, 6), shard.now);
+  shard.step();
+  EXPECT_THAT(shard.queried, SizeIs(1));
+  EXPECT_THAT(shard.notices, IsEmpty());
+}
+
+TEST(ShardCoreStart, WithoutARecordBeforeThePositionItGoesOnWithoutAWitness) {
+  for (const bool idle : {false, true}) {
+    Shard shard;
+    shard.core.add(kSlot, at_offset(100), shard.now);
+    shard.step();
+    // Compacted away, or a marker.
+    idle ? shard.end(100) : static_cast<void>(shard.send(104));
+    EXPECT_TRUE(shard.core.settled(kSlot));
+    shard.step(seconds(1));
+    EXPECT_THAT(shard.notices, IsEmpty());
+    EXPECT_THAT(shard.commits, IsEmpty());
+    EXPECT_THAT(shard.assigned, SizeIs(1));
+  }
+}
+
+TEST(ShardCoreStart, AtTheStartOfALogThatBeganLaterThereIsNoWitness) {
   Shard shard;
   shard.core.add(kSlot, at_offset(100), shard.now);
   shard.step();
-  EXPECT_THAT(shard.assigned, ElementsAre(100));
+  shard.out_of_range(100, 400);
+  EXPECT_THAT(shard.assigned, ElementsAre(99, 100));
   EXPECT_TRUE(shard.core.settled(kSlot));
-  EXPECT_EQ(shard.admit(99), Admission::kSkip);
+  EXPECT_THAT(shard.notices, IsEmpty());
+  EXPECT_THAT(shard.failures, IsEmpty());
   EXPECT_EQ(shard.admit(100), Admission::kProcess);
+}
+
+TEST(ShardCoreStart, WithoutAWitnessALogThatEndsBeforeThePositionIsAGap) {
+  for (const std::int64_t high : {40, 99}) {
+    Shard shard;
+    shard.core.add(kSlot, at_offset(100), shard.now);
+    shard.step();
+    if (high == 99) {
+      shard.end(99);
+      shard.step();
+      shard.core.range(kSlot, Offset{0}, Offset{99});
+      shard.step();
+    } else {
+      shard.out_of_range(0, high);
+    }
+    ASSERT_THAT(shard.failures, SizeIs(1)) << high;
+    EXPECT_EQ(shard.failures[0].code, ErrorCode::kGap);
+  }
+}
+
+// A hint that comes while the record before the position is looked for.
+TEST(ShardCoreStart, AdoptingIsNotForgottenInAReassignment) {
+  Shard shard;
+  shard.core.add(kSlot, at_offset(100), shard.now);
+  shard.step();
+  const std::uint64_t era = shard.core.era();
+  shard.core.reassign(kSlot);
+  shard.step();
+  EXPECT_THAT(shard.assigned, ElementsAre(99, 99));
+  EXPECT_EQ(shard.core.admit(kSlot, Offset{99}, era, shard.now), Admission::kSkip);
+  EXPECT_EQ(shard.admit(99), Admission::kVerify);
+}
+
+// What a gap puts an end to is a line: other instances' checkpoints of it count no more, and
+// neither does what the group was told of it.
+TEST(ShardCoreStart, AGapBeginsANewLine) {
+  Shard shard(OnGap::kEarliest);
+  PartitionStart start = with_witness(100, 99);
+  start.line = 8;
+  start.group_committed = Offset{90};
+  start.group_pending = Offset{100};
+  shard.core.add(kSlot, start, shard.now);
+  shard.step();
+  ASSERT_EQ(shard.admit(99), Admission::kVerify);
+  shard.core.verify(kSlot, seen(99, 78), shard.now);
+  shard.step();
+  shard.core.range(kSlot, Offset{20}, Offset{500});
+  shard.step(seconds(1));
+  ASSERT_THAT(shard.commits, SizeIs(1));
+  EXPECT_EQ(shard.commits[0][0].checkpoint.line, 9);
+  EXPECT_EQ(shard.commits[0][0].checkpoint.group_pending, std::nullopt);
+  ASSERT_THAT(shard.group_commits, SizeIs(1));
+  EXPECT_THAT(shard.group_commits[0], ElementsAre(std::pair(kSlot, Offset{20})));
+  EXPECT_EQ(shard.newest_line, 9);
 }
 
 TEST(ShardCoreStart, TheSameWitnessIsNotSentAgain) {
@@ -330,6 +444,7 @@ TEST(ShardCoreRange, AnEventOfAnOlderEraIsOld) {
   const std::uint64_t before = shard.core.era();
   shard.core.reassign(kSlot);
   shard.step();
+  shard.end(100);
   shard.core.out_of_range(kSlot, before);
   shard.core.end_of_partition(kSlot, Offset{50}, before, shard.now);
   shard.step();

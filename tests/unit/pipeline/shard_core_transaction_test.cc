@@ -112,12 +112,72 @@ TEST(ShardCoreTransaction, AnAbortRewindsEveryPartitionToItsAnchor) {
   EXPECT_TRUE(shard.assigned.empty());  // not before the answer
   shard.abort();
   shard.step(std::chrono::seconds(1));  // back-off
-  EXPECT_EQ(shard.assigned, (std::vector<std::int64_t>{11, 50}));
+  EXPECT_EQ(shard.assigned, (std::vector<std::int64_t>{11, 49}));
   EXPECT_EQ(shard.core.position(kSlot), Offset{11});
   EXPECT_EQ(shard.core.position(kOther), Offset{50});
   EXPECT_EQ(shard.core.outstanding(), 0U);
   EXPECT_FALSE(shard.core.dirty());
   EXPECT_EQ(shard.admit(11), ShardCore::Admission::kProcess);
+}
+
+// A first start of a pipeline that delivered at least once before, say.
+TEST(ShardCoreTransaction, AnAdoptedWitnessIsCommittedOnce) {
+  Shard shard(OnGap::kStop, transactional());
+  shard.core.sink_ready();
+  PartitionStart start = at_offset(10);
+  start.save_now = true;
+  shard.core.add(kSlot, start, shard.now);
+  shard.step(kInterval);
+  ASSERT_EQ(shard.admit(9), ShardCore::Admission::kVerify);
+  shard.core.verify(kSlot, seen(9), shard.now);
+  shard.step(kInterval);
+  ASSERT_EQ(shard.commits.size(), 2U) << "of the start, and of the witness";
+  EXPECT_EQ(shard.commits[0][0].checkpoint.position, (Position{Offset{10}, std::nullopt}));
+  EXPECT_EQ(shard.commits[1][0].checkpoint.position, (Position{Offset{10}, seen(9)}));
+  shard.step(2 * kInterval);
+  EXPECT_EQ(shard.commits.size(), 2U);
+}
+
+TEST(ShardCoreTransaction, AWitnessThatAnotherHolderAdoptedIsNotCommittedAgain) {
+  Shard shard(OnGap::kStop, transactional());
+  shard.core.sink_ready();
+  shard.core.add(kSlot, at_offset(10), shard.now);
+  shard.step();
+  shard.core.sink_lost(shard.now);
+  shard.step(std::chrono::seconds(1));
+  shard.core.resume(kSlot, {Offset{10}, seen(9)});
+  ASSERT_EQ(shard.admit(9), ShardCore::Admission::kVerify);
+  shard.core.verify(kSlot, seen(9), shard.now);
+  shard.step(2 * kInterval);
+  EXPECT_TRUE(shard.commits.empty());
+  EXPECT_EQ(shard.admit(10), ShardCore::Admission::kProcess);
+}
+
+TEST(ShardCoreTransaction, AnAdoptedWitnessOutlivesAnAbort) {
+  for (const bool acknowledged : {false, true}) {
+    TransactionalShard shard;
+    constexpr SlotId kOther = kSlot + 1;
+    shard.core.add(kOther, at_offset(50), shard.now);
+    shard.step();
+    ASSERT_EQ(shard.admit(49, kOther), ShardCore::Admission::kVerify);
+    shard.core.verify(kOther, seen(49), shard.now);
+    if (acknowledged) shard.deliver(shard.send(50, kOther));
+    const EntryId failing = shard.send(51, kOther);
+    shard.assigned.clear();
+    shard.core.undelivered(failing, {ErrorCode::kUnavailable, "no replicas"}, shard.now);
+    shard.step();
+    shard.abort();
+    shard.step(std::chrono::seconds(1));
+    // Where it was given up for a newer one, it is read again.
+    EXPECT_EQ(shard.assigned, (std::vector<std::int64_t>{acknowledged ? 49 : 50}));
+    if (acknowledged) {
+      ASSERT_EQ(shard.admit(49, kOther), ShardCore::Admission::kVerify);
+      shard.core.verify(kOther, seen(49), shard.now);
+    }
+    shard.step(kInterval);
+    ASSERT_FALSE(shard.commits.empty());
+    EXPECT_EQ(shard.commits.back()[0].checkpoint.position, (Position{Offset{50}, seen(49)}));
+  }
 }
 
 TEST(ShardCoreTransaction, TheCondemnedStayCondemnedUntilACommitPassesThem) {

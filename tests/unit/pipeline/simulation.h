@@ -42,6 +42,8 @@ struct Plan {
             {"slow_keys", &slow_keys},
             {"store_outages", &store_outages},
             {"group_failures", &group_failures},
+            {"group_late", &group_late},
+            {"lost_stores", &lost_stores},
             {"suspects", &suspects},
             {"new_sinks", &new_sinks},
             {"routes", &routes},
@@ -59,7 +61,6 @@ struct Plan {
   }
   std::vector<std::pair<std::string_view, bool*>> exactly_once_flags() {
     return {{"zombies", &zombies},
-            {"lost_stores", &lost_stores},
             {"commit_failures", &commit_failures},
             {"late_commits", &late_commits},
             {"broken_transactions", &broken_transactions},
@@ -81,11 +82,12 @@ struct Plan {
   bool drops = false, unfit = false, unsendable = false, refusals = false;
   bool fatal = false, request_failures = false, authentication_failures = false;
   bool queue_full = false, key_outages = false, slow_keys = false, store_outages = false;
-  bool group_failures = false, suspects = false, new_sinks = false, routes = false;
+  bool group_failures = false, group_late = false, lost_stores = false, suspects = false,
+       new_sinks = false, routes = false;
   bool new_partitions = false, transactions = false, compaction = false, retention = false;
   bool gaps = false, operator_resets = false, strays = false, watermark_failures = false;
   bool goals = false, delays = false, small_caps = false;
-  bool zombies = false, lost_stores = false, commit_failures = false, late_commits = false;
+  bool zombies = false, commit_failures = false, late_commits = false;
   bool broken_transactions = false, coordinator_outages = false, timeouts = false;
   bool ledger_compaction = false;
 };
@@ -96,6 +98,7 @@ struct Coverage {
   std::uint64_t dead_letters = 0, gaps = 0, clean_stops = 0, failures = 0, caught_up = 0;
   std::uint64_t commits = 0, aborts = 0, fenced = 0, zombies = 0, timeouts = 0;
   std::uint64_t refused_rounds = 0;  // of more than one record, while isolating
+  std::uint64_t takeovers = 0, late_commits = 0;
 
   void add(const Coverage& other) {
     steps += other.steps;
@@ -114,6 +117,8 @@ struct Coverage {
     zombies += other.zombies;
     timeouts += other.timeouts;
     refused_rounds += other.refused_rounds;
+    takeovers += other.takeovers;
+    late_commits += other.late_commits;
   }
 };
 
@@ -150,7 +155,10 @@ class Simulation {
       round();
     }
     if (good()) calm_down();
-    for (int i = 0; i < kMostCalmRounds && good() && !all_done(); ++i) round();
+    for (int i = 0; i < kMostCalmRounds && good() && !all_done(); ++i) {
+      if (i % 100 == 99) look_at_group();
+      round();
+    }
     if (good() && !all_done()) model_.violate("no progress: {}", unfinished());
     if (good()) finish();
     if (good()) model_.check_outcome();
@@ -346,6 +354,7 @@ class Simulation {
       weather.save_time = Millis(20);
     }
     if (plan_.group_failures) weather.group_fails = 0.3;
+    if (plan_.group_late) weather.group_late = 0.2;
     if (plan_.strays) weather.stray = 0.01;
     if (plan_.commit_failures) weather.commit_fails = 0.1;
     if (plan_.late_commits) weather.commit_late = 0.1;
@@ -370,6 +379,7 @@ class Simulation {
     world_.calls_to_power_cut = -1;
     keys_down_ = false;
     bury_zombie();
+    here_.take_late_commits(Instant::max());
     for (Side& side : model_.sides) log_of(side).end_transaction(true);
     here_.changed();
   }
@@ -501,7 +511,8 @@ class Simulation {
     model_.target = &target();
     model_.dead = &dead_;
     source_ = std::make_unique<FakeSource>(here_, std::vector<Waker*>{nullptr});
-    first_start_ = store_.load(kPipeline)->empty();
+    first_start_ = store_.load(kPipeline)->empty() && here_.group.empty();
+    here_.take_late_commits(world_.clock.now());
     if (by(!calm_ && plan_.fatal, 0.05)) {
       target().broken = Error{ErrorCode::kUnavailable, "injected: no producer"};
     }
@@ -550,13 +561,31 @@ class Simulation {
     FakeLog& log = log_of(side);
     const auto stored = store_.find(model_.key(side));
     const auto group = here_.group.find(side.at);
+    // A reset that a late commit overwrites before it is carried out is none.
+    if (group != here_.group.end() && group->second.line &&
+        model_.operator_reset.erase(side.at) > 0) {
+      for (const std::uint64_t id : side.asked_for) model_.truths[id].skipped = true;
+    }
+    if (!model_.operator_reset.contains(side.at)) side.asked_for.clear();
     StartDecision decision = decide_start(
         stored, group == here_.group.end() ? std::nullopt : std::optional(group->second),
-        options_.start_at, at_start && first_start_);
+        options_.start_at, at_start && first_start_, world_.clock.wall());
     if (decision.reason == StartReason::kLatest) decision.start.position.next = Offset{log.high};
     const std::int64_t begin = decision.start.position.next.value;
     say("{}: starts at {} ({})", side.slot, begin, drawbridge::describe(decision.reason));
-    const bool operators_choice = decision.reason == StartReason::kGroupReset;
+    if (decision.reason == StartReason::kGroupOnly || decision.reason == StartReason::kGroupAhead) {
+      ++coverage.takeovers;
+    }
+    if (decision.reason == StartReason::kCheckpoint && group != here_.group.end() &&
+        group->second.line && group->second.offset != stored->group_committed &&
+        group->second.offset != stored->group_pending &&
+        group->second.offset != stored->position.next) {
+      ++coverage.late_commits;  // that was taken for a reset before there were marks
+    }
+    const bool operators_choice =
+        decision.reason == StartReason::kGroupReset ||
+        (decision.reason == StartReason::kGroupOnly && model_.operator_reset.contains(side.at));
+    side.start_line = decision.start.line;
     if (options_.exactly_once) {
       side.given = decision.start.position.next;
       side.given_fresh = decision.start.fresh;
@@ -564,17 +593,24 @@ class Simulation {
       post_start(side, decision.start, at_start);
       return;
     }
-    if (operators_choice && !model_.operator_reset.contains(side.at)) {
+    // An older checkpoint does not know of a reset that was carried out since.
+    if (operators_choice && !model_.operator_reset.contains(side.at) &&
+        (group->second.line || !model_.store_lost.contains(side.at))) {
       model_.violate("{}-{}: the group's offset {} is taken for an operator's reset", side.at.topic,
                      side.at.partition.value, begin);
+    }
+    if (stored && begin < stored->position.next.value && !operators_choice &&
+        !model_.store_lost.contains(side.at)) {
+      model_.violate("{}-{}: starts at {}, and {} is saved", side.at.topic, side.at.partition.value,
+                     begin, stored->position.next.value);
     }
     if (operators_choice || decision.reason == StartReason::kLatest || decision.start.fresh) {
       for (const std::uint64_t id : side.ids) {
         Truth& truth = model_.truths[id];
         if (truth.source.offset < begin || (decision.start.fresh && truth.gone)) {
           truth.skipped = true;
-        } else if (operators_choice) {
-          truth.skipped = false;
+        } else if (operators_choice && std::exchange(truth.skipped, false)) {
+          side.asked_for.push_back(id);
         }
       }
     }
@@ -647,7 +683,22 @@ class Simulation {
     world_.observer = &model_;
   }
 
+  // As where another instance takes over, which has no checkpoint or an older one.
   void lose_store() {
+    if (!options_.exactly_once) {
+      // What was deleted or replaced since cannot be told then; and what nobody told the group
+      // another instance cannot know: it may go on further, after what was repeated here.
+      if (witnesses_may_age_ || !here_.late_commits.empty()) return;
+      for (const Side& side : model_.sides) {
+        const auto stored = store_.find(model_.key(side));
+        const auto group = here_.group.find(side.at);
+        const bool told = !stored || (group != here_.group.end() &&
+                                      group->second.line.value_or(stored->line) == stored->line);
+        if (side.gap_possible || !told) return;
+      }
+      for (const Side& side : model_.sides) model_.store_lost.insert(side.at);
+    }
+    say("the store is lost");
     if (random().chance(0.5)) {
       store_.restore({});
     } else {
@@ -691,7 +742,7 @@ class Simulation {
         to == stored->group_pending) {
       return;
     }
-    here_.group[side.at] = to;
+    here_.group[side.at] = {to};
     say("{}: operator resets to {}", side.slot, to.value);
     model_.operator_reset.insert(side.at);
   }
@@ -716,6 +767,7 @@ class Simulation {
       random().chance(0.5) ? truncate(side) : recreate(side);
       post(SuspectMessage{side.slot, "the end of the log fell"});
     }
+    if (random().chance(0.02)) look_at_group();
     if (by(plan_.suspects, 0.03)) post(SuspectMessage{side.slot, "a hint"});
     if (by(plan_.new_sinks, 0.02)) post(SinkMessage{SinkOptions{}});
     if (by(plan_.fatal, 0.01)) {
@@ -736,6 +788,15 @@ class Simulation {
       restart();
     } else if (by(plan_.stops && !stopping_, 0.01)) {
       ask_to_stop(random().chance(0.3) ? random().up_to(Millis(200)) : Millis(30'000));
+    }
+  }
+
+  // As the pipeline's thread does now and then.
+  void look_at_group() {
+    if (stopping_) return;
+    for (const Side& side : model_.sides) {
+      const auto group = here_.group.find(side.at);
+      if (group != here_.group.end()) post(GroupSeenMessage{side.slot, group->second});
     }
   }
 
@@ -809,6 +870,10 @@ class Simulation {
     check_caps();
     model_.check_durable();
     model_.check_group();
+    // What a transaction hides when the partition starts is no witness later.
+    if (!plan_.transactions && world_.power && !worker_->finished() && good()) {
+      model_.check_witnesses();
+    }
     if (due_ <= before && world_.clock.now() == before && progress_mark() == progress) {
       if (++idle_steps_ > kMostIdleSteps && !worker_->finished()) {
         model_.violate("the worker spins: {} steps at once without progress: {}", idle_steps_,
@@ -915,6 +980,7 @@ class Simulation {
         return;
       }
       destroy();  // commits to the group are under way
+      here_.take_late_commits(Instant::max());
       for (Side& side : model_.sides) {
         if (!side.gap_possible) continue;
         const std::array<CheckpointKey, 1> keys{model_.key(side)};
@@ -960,7 +1026,7 @@ class Simulation {
         return false;
       }
       if (coverage.zombies > 0 || (options_.exactly_once && plan_.operator_resets)) continue;
-      if (group == here_.group.end() || group->second != end) return false;
+      if (group == here_.group.end() || group->second.offset != end) return false;
     }
     return !core.dirty();
   }
@@ -974,7 +1040,7 @@ class Simulation {
                          log_of(side).high,
                          side.starting ? -1 : worker_->core().position(side.slot).value,
                          stored ? stored->position.next.value : -1,
-                         group == here_.group.end() ? -1 : group->second.value);
+                         group == here_.group.end() ? -1 : group->second.offset.value);
     }
     const ShardCore& core = worker_->core();
     return out + fmt::format("state {}, outstanding {}, unanswered {}, bytes {}",

@@ -60,9 +60,10 @@ Coverage simulate(std::uint64_t runs, bool exactly_once) {
   fmt::print(
       "{} runs: {} steps, {} records, {} duplicates, {} lives, {} refused requests of which {} in "
       "a search's rounds, {} dead letters, {} failures of which {} gaps, {} clean stops, caught up "
-      "{} times\n",
+      "{} times, {} takeovers, {} late commits that a start met\n",
       runs, all.steps, all.records, all.duplicates, all.lives, all.refused_requests,
-      all.refused_rounds, all.dead_letters, all.failures, all.gaps, all.clean_stops, all.caught_up);
+      all.refused_rounds, all.dead_letters, all.failures, all.gaps, all.clean_stops, all.caught_up,
+      all.takeovers, all.late_commits);
   if (exactly_once) {
     fmt::print("{} commits, {} aborts of which {} by time-out, {} zombies, {} fenced requests\n",
                all.commits, all.aborts, all.timeouts, all.zombies, all.fenced);
@@ -82,7 +83,10 @@ void expect_enough(std::uint64_t runs, const Coverage& all) {
 
 TEST(Simulation, NothingIsLostAndOrderIsKept) {
   const std::uint64_t runs = number_from("DRAWBRIDGE_SIM_RUNS").value_or(kRuns);
-  expect_enough(runs, simulate(runs, false));
+  const Coverage all = simulate(runs, false);
+  expect_enough(runs, all);
+  if (runs < 1000 || number_from("DRAWBRIDGE_SIM_SEED")) return;
+  for (const std::uint64_t count : {all.takeovers, all.late_commits}) EXPECT_GT(count, runs / 50);
 }
 
 TEST(Simulation, ExactlyOnceNothingIsLostOrDoubled) {
