@@ -445,6 +445,7 @@ TEST_P(SharingTest, StartAtLatestCountsForThePipelineNotForTheInstance) {
   here.grow("t-a", 12);
   for (std::int32_t i = 6; i < 12; ++i) produce("t-a", i, 10);
   wait_for([&] {
+    const std::lock_guard lock(world.mutex);
     for (std::int32_t i = 6; i < 12; ++i) {
       if (!there.log({"t-a", Partition{i}}) || seen(i).size() < 10) return false;
     }
