@@ -102,17 +102,15 @@ Result<void> RecordDigest::add(RecordId source, std::int64_t timestamp_ms,
   const std::array<ByteView, 3> parts{head, key_bytes, value_bytes};
   std::array<std::uint8_t, kDigestBytes> tag;
   DRAWBRIDGE_TRY(contexts_->gmac.authenticate(nonce, std::span(parts).first(gather ? 1 : 3), tag));
-  std::array<std::uint8_t, kDigestBytes> digest;
+  RunningDigest one{.records = 1, .bytes = payload};
   int written = 0;
-  if (EVP_EncryptUpdate(contexts_->block.get(), digest.data(), &written, tag.data(),
+  if (EVP_EncryptUpdate(contexts_->block.get(), one.sum.data(), &written, tag.data(),
                         kDigestBytes) != 1 ||
       written != kDigestBytes) {
     return openssl_failed("digesting a record");
   }
 
-  for (std::size_t i = 0; i < digest.size(); ++i) total.sum[i] ^= digest[i];
-  ++total.records;
-  total.bytes += payload;
+  total += one;
   return {};
 }
 

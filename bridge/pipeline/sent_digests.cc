@@ -4,9 +4,14 @@
 
 namespace drawbridge {
 
-void SentDigests::key(ByteView digest_key, std::string cluster_id) {
+Result<void> SentDigests::key(ByteView digest_key, std::string cluster_id) {
   key_.assign(digest_key.begin(), digest_key.end());
   cluster_id_ = std::move(cluster_id);
+  // In place: partitions point to them.
+  for (auto& [topic, digest] : by_topic_) {
+    DRAWBRIDGE_ASSIGN(*digest, RecordDigest::create(key_, cluster_id_, topic));
+  }
+  return {};
 }
 
 Result<void> SentDigests::set(Slot slot, const TopicPartition& at,
@@ -34,10 +39,7 @@ Result<RunningDigest> SentDigests::of(Slot slot, const Record& record) {
 }
 
 void SentDigests::add(Slot slot, const RunningDigest& record) {
-  RunningDigest& running = partitions_[slot].running;
-  running.records += record.records;
-  running.bytes += record.bytes;
-  for (std::size_t i = 0; i < kDigestBytes; ++i) running.sum[i] ^= record.sum[i];
+  partitions_[slot].running += record;
 }
 
 std::optional<RunningDigest> SentDigests::state(Slot slot) {

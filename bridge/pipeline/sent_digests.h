@@ -25,8 +25,9 @@ class SentDigests {
  public:
   using Slot = std::uint32_t;
 
-  // `key`: the ledger's. REQUIRES: no partition yet.
-  void key(ByteView digest_key, std::string cluster_id);
+  // The ledger's, whenever it has been read: a ledger that nothing was committed to may have got
+  // another one from somebody else meanwhile. Errors: those of RecordDigest::create.
+  Result<void> key(ByteView digest_key, std::string cluster_id);
   // A partition, with what the ledger says of it. nullopt: it is in the ledger, which keeps none.
   // Errors: those of RecordDigest::create.
   Result<void> set(Slot slot, const TopicPartition& at,

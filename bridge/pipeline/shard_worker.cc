@@ -396,7 +396,10 @@ void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
     return;
   }
   hash_seed_ = deps_.ledger->hash_seed();
-  digests_.key(deps_.ledger->digest_key(), deps_.cluster_id);
+  if (const auto keyed = digests_.key(deps_.ledger->digest_key(), deps_.cluster_id); !keyed) {
+    core_.fail(keyed.error());
+    return;
+  }
   digests_.aborted();
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     if (!partitions_[slot]) continue;
@@ -552,8 +555,7 @@ void ShardWorker::handle_events(Instant now) {
                     {"partition", at.partition.value},
                     {"error", event.error.message}});
         const ErrorClass error_class = class_of(event.error.code);
-        if (error_class == ErrorClass::kPipeline || error_class == ErrorClass::kStop ||
-            event.error.code == ErrorCode::kAuthorization) {
+        if (error_class == ErrorClass::kPipeline || error_class == ErrorClass::kStop) {
           core_.fail(event.error);
         }
         break;

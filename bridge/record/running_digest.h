@@ -18,6 +18,13 @@ struct RunningDigest {
   std::uint64_t bytes = 0;                       // of key and value as sent
   std::array<std::uint8_t, kDigestBytes> sum{};  // XOR of the records' digests
 
+  // What both hold together.
+  RunningDigest& operator+=(const RunningDigest& other) {
+    records += other.records;
+    bytes += other.bytes;
+    for (std::size_t i = 0; i < kDigestBytes; ++i) sum[i] ^= other.sum[i];
+    return *this;
+  }
   auto operator<=>(const RunningDigest&) const = default;
 };
 
