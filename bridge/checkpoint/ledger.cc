@@ -67,7 +67,7 @@ void write_owner(ByteWriter& writer, const LedgerOwner& owner) {
 bool is_move(const LedgerHeader& header) {
   if (!header.moved_to) return !header.renamed_to;
   if (!header.renamed_to) return *header.moved_to > header.epoch;
-  return *header.moved_to > 0 && *header.renamed_to != LedgerOwner{header.daemon, header.pipeline};
+  return *header.moved_to > 0 && *header.renamed_to != header.owner();
 }
 
 Result<LedgerRecord> encode(const LedgerHeader& header) {

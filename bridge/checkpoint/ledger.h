@@ -43,6 +43,7 @@ struct LedgerHeader {
   // With moved_to, where daemon or pipeline has another name there.
   std::optional<LedgerOwner> renamed_to = std::nullopt;
 
+  [[nodiscard]] LedgerOwner owner() const { return {daemon, pipeline}; }
   bool operator==(const LedgerHeader&) const = default;
 };
 

@@ -44,11 +44,6 @@ constexpr Duration kCloseLimit = std::chrono::seconds(5);
 
 Instant now() { return SystemClock().now(); }
 
-std::string value_of(const Properties& properties, const std::string& name) {
-  const auto found = properties.find(name);
-  return found == properties.end() ? std::string() : found->second;
-}
-
 // Of rights that the code alone leaves no doubt about.
 Error make_error(const Client::State& state, rd_kafka_resp_err_t code, std::string_view what,
                  std::string_view reason) {

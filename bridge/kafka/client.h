@@ -111,6 +111,8 @@ using EventPtr = std::unique_ptr<rd_kafka_event_t, Destroy<rd_kafka_event_destro
 using PartitionsPtr = std::unique_ptr<rd_kafka_topic_partition_list_t,
                                       Destroy<rd_kafka_topic_partition_list_destroy>>;
 using ErrorPtr = std::unique_ptr<rd_kafka_error_t, Destroy<rd_kafka_error_destroy>>;
+using GroupMetadataPtr = std::unique_ptr<rd_kafka_consumer_group_metadata_t,
+                                         Destroy<rd_kafka_consumer_group_metadata_destroy>>;
 using HeadersPtr = std::unique_ptr<rd_kafka_headers_t, Destroy<rd_kafka_headers_destroy>>;
 
 // The library counts in int milliseconds; at least 1 where any time is left.

@@ -23,9 +23,6 @@ constexpr const char* kNoTopic = "__drawbridge.none";
 
 Instant now() { return SystemClock().now(); }
 
-using MetadataPtr = std::unique_ptr<rd_kafka_consumer_group_metadata_t,
-                                    Destroy<rd_kafka_consumer_group_metadata_destroy>>;
-
 std::vector<TopicPartition> partitions_of(const rd_kafka_topic_partition_list_t* list) {
   std::vector<TopicPartition> partitions;
   for (int i = 0; list != nullptr && i < list->cnt; ++i)
@@ -114,7 +111,7 @@ class MemberLease final : public Lease {
 }  // namespace
 
 Bytes Member::metadata() const {
-  const MetadataPtr metadata(rd_kafka_consumer_group_metadata(client->handle()));
+  const GroupMetadataPtr metadata(rd_kafka_consumer_group_metadata(client->handle()));
   void* bytes = nullptr;
   std::size_t size = 0;
   if (!metadata) return {};

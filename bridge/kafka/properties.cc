@@ -112,6 +112,11 @@ std::optional<PropertyScope> property_scope(std::string_view name) {
   return found->second;
 }
 
+std::string value_of(const Properties& properties, const std::string& name) {
+  const auto found = properties.find(name);
+  return found == properties.end() ? std::string() : found->second;
+}
+
 const std::vector<std::string>& property_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;

@@ -5,16 +5,13 @@
 #include <algorithm>
 #include <cctype>
 
+#include "bridge/kafka/properties.h"
+
 namespace drawbridge::kafka {
 namespace {
 
 constexpr std::string_view kCommand = "`kafka-acls ";
 constexpr std::string_view kLedgers = "__drawbridge.ledger.";
-
-std::string value_of(const Properties& properties, const std::string& name) {
-  const auto found = properties.find(name);
-  return found == properties.end() ? std::string() : found->second;
-}
 
 std::string quoted(std::string_view word) {
   const bool plain = !word.empty() && std::ranges::all_of(word, [](unsigned char c) {

@@ -29,9 +29,6 @@ constexpr Duration kOffsetsTimeout = std::chrono::seconds(30);
 constexpr Duration kEndLimit = std::chrono::seconds(3);
 constexpr std::size_t kLedgerBatch = 1000;
 
-using MetadataPtr = std::unique_ptr<rd_kafka_consumer_group_metadata_t,
-                                    Destroy<rd_kafka_consumer_group_metadata_destroy>>;
-
 Bytes bytes_of(const std::optional<ByteView>& view) {
   return view ? Bytes(view->begin(), view->end()) : Bytes();
 }
@@ -336,11 +333,8 @@ void Transactor::Work::take_over() {
   Error error{ErrorCode::kInternal, {}};
   if (!call("taking over transactions of", rd_kafka_init_transactions, kSlice, abortable, error)) {
     if (error.message.empty()) return;
-    if (error.code == ErrorCode::kAuthentication || error.code == ErrorCode::kAuthorization) {
-      error = naming_right(std::move(error), client_->grantee(), {"Write"},
-                           Resource::kTransactionalId, options_.transactional_id);
-    }
-    fail_with(std::move(error));
+    fail_with(naming_right(std::move(error), client_->grantee(), {"Write"},
+                           Resource::kTransactionalId, options_.transactional_id));
     return;
   }
   TransactionEvent ready;
@@ -352,11 +346,8 @@ void Transactor::Work::take_over() {
       return;
     }
     if (class_of(read.error().code) != ErrorClass::kRetry) {
-      if (read.error().code == ErrorCode::kAuthorization) {
-        read.error() = naming_right(read.error(), client_->grantee(), {"Read", "Write"},
-                                    Resource::kTopic, options_.ledger_topic);
-      }
-      fail_with(std::move(read).error());
+      fail_with(naming_right(std::move(read).error(), client_->grantee(), {"Read", "Write"},
+                             Resource::kTopic, options_.ledger_topic));
       return;
     }
     log_folded(Level::kWarning, "the ledger cannot be read yet",
@@ -396,7 +387,7 @@ void Transactor::Work::offsets() {
                            rd_kafka_error_string(failed.get()))});
     return;
   }
-  const MetadataPtr member(read);
+  const GroupMetadataPtr member(read);
   const TopicPartition ledger{options_.ledger_topic, Partition{options_.ledger_partition}};
   const PartitionsPtr list = to_list(std::span(&ledger, 1));
   // Which one does not matter to anybody; at the end, tools show no lag.

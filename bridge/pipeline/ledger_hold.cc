@@ -207,8 +207,7 @@ Result<void> LedgerHold::take_shards(Target& target) {
                   shard, pipeline_.name, topic_.name, topic_.partitions);
     }
     const LedgerHeader& header = *contents.header;
-    if (LedgerOwner{header.daemon, header.pipeline} !=
-            LedgerOwner{pipeline_.daemon, pipeline_.name} ||
+    if (header.owner() != LedgerOwner{pipeline_.daemon, pipeline_.name} ||
         header.epoch != topic_.epoch || header.shards != topic_.partitions) {
       return fail(ErrorCode::kForeign,
                   "the ledger {} is of daemon {}, pipeline {}, epoch {}, with {} shards",

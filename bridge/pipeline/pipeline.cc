@@ -19,7 +19,6 @@ bool can_pass(ErrorCode code) {
     case ErrorClass::kPipeline:
       return true;
     case ErrorClass::kRecord:
-      return code == ErrorCode::kAuthorization;
     case ErrorClass::kStop:
       return false;
   }

@@ -340,12 +340,7 @@ void Pipeline::Run::take_group_events() {
         group_->release();
         break;
       case GroupEvent::Kind::kError:
-        if (class_of(event->error->code) == ErrorClass::kRetry) {
-          log_folded(Level::kWarning, "sharing the pipeline",
-                     {{"pipeline", options_.name}, {"error", event->error->message}});
-        } else {
-          set_failure(*event->error);
-        }
+        meet("sharing the pipeline", *event->error);
         break;
     }
   }
@@ -637,12 +632,7 @@ void Pipeline::Run::take_source_events(Duration timeout) {
         }
         break;
       case SourceEvent::Kind::kError:
-        if (class_of(event.error->code) == ErrorClass::kRetry) {
-          log_folded(Level::kWarning, "source cluster",
-                     {{"pipeline", options_.name}, {"error", event.error->message}});
-        } else {
-          set_failure(*event.error);
-        }
+        meet("source cluster", *event.error);
         break;
     }
   }
@@ -709,15 +699,9 @@ Result<void> Pipeline::Run::look_after() {
     if (now >= refresh_at) {
       refresh_at = now + options_.refresh_interval;
       watch_watermarks();
-      const auto refreshed = discover(false);
-      if (!refreshed) {
-        // The source's outage is the fetcher's business; a target topic that cannot be had is ours.
-        if (class_of(refreshed.error().code) != ErrorClass::kRetry) {
-          set_failure(refreshed.error());
-        } else {
-          log_folded(Level::kWarning, "refreshing topics failed",
-                     {{"pipeline", options_.name}, {"error", refreshed.error().message}});
-        }
+      // The source's outage is the fetcher's business; a target topic that cannot be had is ours.
+      if (const auto refreshed = discover(false); !refreshed) {
+        meet("refreshing topics failed", refreshed.error());
       }
     }
     if (now >= limits_at) limits_at = now + reread_limits();
@@ -767,6 +751,12 @@ void Pipeline::Run::add_stats(PipelineStatus& status) const {
 std::optional<Error> Pipeline::Run::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;
+}
+
+// What passes by itself is only said.
+void Pipeline::Run::meet(std::string_view what, const Error& error) {
+  if (class_of(error.code) != ErrorClass::kRetry) return set_failure(error);
+  log_folded(Level::kWarning, what, {{"pipeline", options_.name}, {"error", error.message}});
 }
 
 void Pipeline::Run::set_failure(const Error& error) {

@@ -58,6 +58,7 @@ class Pipeline::Run final : private ShardListener {
   using Part = std::set<TopicPartition>;
 
   void set_failure(const Error& error);
+  void meet(std::string_view what, const Error& error);
   void on_failed(std::uint32_t shard, const Error& error) override;
   void on_stopped(std::uint32_t shard) override;
   void on_caught_up(std::uint32_t shard) override;

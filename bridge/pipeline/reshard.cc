@@ -21,8 +21,7 @@ struct Destination {
 
 std::optional<Destination> destination_of(const LedgerHeader& header) {
   if (!header.moved_to) return std::nullopt;
-  return Destination{header.renamed_to.value_or(LedgerOwner{header.daemon, header.pipeline}),
-                     *header.moved_to};
+  return Destination{header.renamed_to.value_or(header.owner()), *header.moved_to};
 }
 
 class Reshard {
@@ -71,7 +70,7 @@ Result<std::optional<LedgerHeader>> Reshard::look_at(const LedgerOwner& owner,
   DRAWBRIDGE_ASSIGN(const auto records, reader->take_over());
   DRAWBRIDGE_ASSIGN(LedgerContents contents, decode_contents(records));
   const auto& header = contents.header;
-  if (header && LedgerOwner{header->daemon, header->pipeline} != owner) {
+  if (header && header->owner() != owner) {
     return fail(ErrorCode::kForeign, "the ledger {} is of daemon {}, pipeline {}", topic.name,
                 header->daemon, header->pipeline);
   }

@@ -22,6 +22,14 @@ using Admission = ShardCore::Admission;
 
 constexpr SlotId kOther = kSlot + 1;
 
+// Sends the first so many records of the partition, and has all of them refused.
+void refuse_together(Shard& shard, std::int64_t count) {
+  std::vector<EntryId> sent;
+  for (std::int64_t offset = 0; offset < count; ++offset) sent.push_back(shard.send(offset));
+  for (const EntryId entry : sent) shard.refuse(entry);
+  shard.step();
+}
+
 // ---- rules ----------------------------------------------------------------------------------
 
 TEST(ShardCoreIsolation, ARefusedRequestIsDrainedRewoundAndSentByHalves) {
@@ -96,10 +104,7 @@ TEST(ShardCoreIsolation, ARoundRefusedTogetherCondemnsNone) {
   Shard shard;
   shard.core.add(kSlot, at_offset(0), shard.now);
   shard.step();
-  std::vector<EntryId> sent;
-  for (std::int64_t offset = 0; offset < 4; ++offset) sent.push_back(shard.send(offset));
-  for (const EntryId entry : sent) shard.refuse(entry);
-  shard.step();
+  refuse_together(shard, 4);
   ASSERT_EQ(shard.core.window(kSlot), 2U);
   const EntryId first = shard.send(0);
   const EntryId second = shard.send(1);
@@ -121,10 +126,7 @@ TEST(ShardCoreIsolation, WhoGotCompanyInARoundIsNotToBlame) {
   Shard shard;
   shard.core.add(kSlot, at_offset(0), shard.now);
   shard.step();
-  std::vector<EntryId> sent;
-  for (std::int64_t offset = 0; offset < 4; ++offset) sent.push_back(shard.send(offset));
-  for (const EntryId entry : sent) shard.refuse(entry);
-  shard.step();
+  refuse_together(shard, 4);
   const EntryId first = shard.send(0);
   const EntryId second = shard.send(1);
   shard.core.delivered(second, shard.now);
@@ -142,10 +144,7 @@ TEST(ShardCoreIsolation, WhoComesWhileAnotherIsUnansweredIsNotAlone) {
   shard.core.add(kSlot, at_offset(0), shard.now);
   shard.core.add(kOther, at_offset(50), shard.now);
   shard.step();
-  std::vector<EntryId> sent;
-  for (std::int64_t offset = 0; offset < 6; ++offset) sent.push_back(shard.send(offset));
-  for (const EntryId entry : sent) shard.refuse(entry);
-  shard.step();
+  refuse_together(shard, 6);
   ASSERT_EQ(shard.core.window(kSlot), 3U);
   const EntryId first = shard.send(0);
   shard.send(50, kOther);
@@ -193,10 +192,7 @@ TEST(ShardCoreIsolation, ARoundThatFailedForAnotherReasonTellsNothing) {
   Shard shard;
   shard.core.add(kSlot, at_offset(0), shard.now);
   shard.step();
-  std::vector<EntryId> sent;
-  for (std::int64_t offset = 0; offset < 8; ++offset) sent.push_back(shard.send(offset));
-  for (const EntryId entry : sent) shard.refuse(entry);
-  shard.step();
+  refuse_together(shard, 8);
   ASSERT_EQ(shard.core.window(kSlot), 4U);
   const EntryId first = shard.send(0);
   const EntryId second = shard.send(1);
@@ -212,10 +208,7 @@ TEST(ShardCoreIsolation, ALostSinkStartsTheRoundAgain) {
   Shard shard;
   shard.core.add(kSlot, at_offset(0), shard.now);
   shard.step();
-  std::vector<EntryId> sent;
-  for (std::int64_t offset = 0; offset < 8; ++offset) sent.push_back(shard.send(offset));
-  for (const EntryId entry : sent) shard.refuse(entry);
-  shard.step();
+  refuse_together(shard, 8);
   for (std::int64_t offset = 0; offset < 4; ++offset) shard.send(offset);
   ASSERT_FALSE(shard.core.may_send(kSlot));
   shard.core.sink_lost(shard.now);
