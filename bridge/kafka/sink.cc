@@ -137,7 +137,7 @@ Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
   if (to == nullptr)
     return fail(make_error(rd_kafka_last_error(), where(record), "not a topic name"));
 
-  Parcel parcel{{}, record.key, record.value, record.timestamp_ms, cookie};
+  Parcel parcel{{}, record.key, record.value, record.timestamp_ms, cookie, accepted_};
   const bool adapt_timestamp = record.timestamp_ms == 0;
   if (adapt_timestamp) {
     DRAWBRIDGE_TRY(unsendable(record, "its timestamp is 0"));
@@ -165,6 +165,7 @@ Result<SendStatus> KafkaSink::send(Record& record, std::uint64_t cookie) {
     if (sent && !taken) idle_.push_back(&way);
   }
   if (!taken) way.waiting.push_back(std::move(parcel));
+  ++accepted_;
   if (adapt_timestamp) ++adapted_;
   return SendStatus::kAccepted;
 }
@@ -216,6 +217,7 @@ Result<bool> KafkaSink::hand_over(Lane& lane, Parcel& parcel) {
     static_cast<void>(parcel.headers.release());  // the library's now
     ++lane.unanswered;
     lane.request_bytes += parcel.bytes();
+    handed_ = std::max(handed_, parcel.number + 1);
     return true;
   }
   if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) return false;
@@ -257,6 +259,7 @@ void KafkaSink::take_back(Lane& lane, std::vector<Delivery>& out) {
 void KafkaSink::take_back_all() {
   for (auto& [name, topic] : topics_)
     for (Lane& lane : topic->lanes) take_back(lane, taken_back_);
+  handed_ = accepted_;
   if (!taken_back_.empty()) waker_.wake();
 }
 
@@ -334,11 +337,24 @@ void KafkaSink::on_error(rd_kafka_resp_err_t error, std::string_view /*reason*/)
 
 // ---- transactions ---------------------------------------------------------------------------
 
-void KafkaSink::cut() {
+bool KafkaSink::under_way() const {
+  return std::ranges::any_of(topics_, [](const auto& topic) {
+    return std::ranges::any_of(topic.second->lanes,
+                               [](const Lane& lane) { return lane.unanswered > 0; });
+  });
+}
+
+std::size_t KafkaSink::cut(Cut how) {
   held_ = true;
-  for (auto& [name, topic] : topics_)
-    for (Lane& lane : topic->lanes) lane.before_cut = lane.waiting.size();
+  const std::uint64_t before = how == Cut::kUnderWay && under_way() ? handed_ : accepted_;
+  for (auto& [name, topic] : topics_) {
+    for (Lane& lane : topic->lanes) {
+      const auto first_after = std::ranges::lower_bound(lane.waiting, before, {}, &Parcel::number);
+      lane.before_cut = static_cast<std::size_t>(first_after - lane.waiting.begin());
+    }
+  }
   transactor_->cut();
+  return accepted_ - before;
 }
 
 void KafkaSink::commit(std::vector<LedgerRecord> ledger) {

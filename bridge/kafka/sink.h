@@ -21,8 +21,10 @@
 // a record is refused, those that wait behind it come back as kCancelled: none overtakes it.
 //
 // Transactions (bridge/pipeline/EXACTLY_ONCE.md). With SinkOptions::transaction the lanes also keep
-// what was sent after the cut, until the transaction has ended; the calls that wait for brokers are
-// the Transactor's. Deliveries that the library reports on its thread are kept for the next poll().
+// what comes after the cut, until the transaction has ended. Cut::kUnderWay takes what the library
+// was given, and what was sent before the last of that: the order is that of all lanes together,
+// since records of one source partition may go by several. The calls that wait for brokers are the
+// Transactor's. Deliveries that the library reports on its thread are kept for the next poll().
 #pragma once
 
 #include <deque>
@@ -53,7 +55,7 @@ class KafkaSink final : public Sink, private ClientListener {
   void purge() override;
   [[nodiscard]] std::optional<Error> fatal() const override { return fatal_; }
   [[nodiscard]] std::uint64_t adapted() const override { return adapted_; }
-  void cut() override;
+  std::size_t cut(Cut how) override;
   void commit(std::vector<LedgerRecord> ledger) override;
   void abort() override;
   std::optional<TransactionEvent> take_transaction_event() override;
@@ -66,6 +68,7 @@ class KafkaSink final : public Sink, private ClientListener {
     std::optional<ByteView> value;
     std::int64_t timestamp_ms = 0;
     std::uint64_t cookie = 0;
+    std::uint64_t number = 0;  // of those accepted
 
     // Near what the library counts for it; headers that were not decoded are left out.
     [[nodiscard]] std::size_t bytes() const;
@@ -105,6 +108,7 @@ class KafkaSink final : public Sink, private ClientListener {
   void hand_over_waiting(Lane& lane);
   void take_report(const Report& report);
   void let_go();
+  [[nodiscard]] bool under_way() const;
   static void take_back(Lane& lane, std::vector<Delivery>& out);
   void take_back_all();
   [[nodiscard]] std::size_t least_size(const Parcel& parcel) const;
@@ -131,7 +135,9 @@ class KafkaSink final : public Sink, private ClientListener {
   std::uint64_t adapted_ = 0;
 
   // Transactions only:
-  bool held_ = false;  // cut, and not ended
+  bool held_ = false;           // cut, and not ended
+  std::uint64_t accepted_ = 0;  // records, ever
+  std::uint64_t handed_ = 0;    // all that the library was given have lower numbers
   std::mutex elsewhere_mutex_;
   std::vector<Report> elsewhere_;  // reported on another thread; guarded by elsewhere_mutex_
   std::unique_ptr<Transactor> transactor_;

@@ -243,6 +243,15 @@ struct TransactionEvent {
 
 enum class SendStatus : std::uint8_t { kAccepted, kQueueFull };
 
+// How much of what was sent a transaction takes along. What it does not take waits for the next
+// one.
+enum class Cut : std::uint8_t {
+  kEverything,
+  // What is on its way already, and what was sent before that: there is little left to be answered
+  // before the transaction can be committed. Everything, where nothing is on its way.
+  kUnderWay,
+};
+
 class Sink {
  public:
   virtual ~Sink() = default;
@@ -264,11 +273,12 @@ class Sink {
   // The rest is for sinks with SinkOptions::transaction. Nothing may be sent before kReady, which
   // comes by itself. A transaction begins with what is first sent or committed.
   //
-  // What is sent from now on waits for the next transaction.
-  virtual void cut() {}
-  // Writes to the ledger, and commits all that was sent before the cut. Answered by kCommitted, or
+  // What is sent from now on waits for the next transaction. Returns how many of the records that
+  // were accepted last wait with it; none of them has a Delivery.
+  virtual std::size_t cut(Cut /*how*/) { return 0; }
+  // Writes to the ledger, and commits what the cut left to this one. Answered by kCommitted, or
   // by kAborted, where all that waits has come back as kCancelled. REQUIRES: cut() before, and each
-  // record sent before it was delivered.
+  // record before it was delivered.
   virtual void commit(std::vector<LedgerRecord> /*ledger*/) {}
   // Takes everything back: what has no Delivery yet comes as kCancelled. Answered by kAborted.
   // REQUIRES: no commit() without its answer.

@@ -323,7 +323,7 @@ void ShardCore::begin(EntryId id, SlotId slot, Offset offset, bool dead_letter) 
     entries_[id].alone = true;
     alone_ = id;
   }
-  entries_[id].transaction = transaction_;
+  entries_[id].number = begun_++;
   ++unanswered_;
   ++round_sent_;
   entries_[id].nth = share(at(slot)).sent++;
@@ -332,7 +332,7 @@ void ShardCore::begin(EntryId id, SlotId slot, Offset offset, bool dead_letter) 
 
 void ShardCore::answered(const Entry& entry) {
   --unanswered_;
-  if (closing_ && entry.transaction != transaction_) --unanswered_closing_;
+  if (closing_ && entry.number < cut_before_) --unanswered_closing_;
 }
 
 EntryId ShardCore::drop(SlotId slot, Offset offset, Instant /*now*/) {
@@ -635,7 +635,7 @@ bool ShardCore::gather_commit() {
 
 // Exactly-once: ends the transaction when it is time, or at once where the shard comes to rest.
 void ShardCore::drive_transaction(Instant now) {
-  if (sink_down_ || rewind_all_ || committing_ || aborting_) return;
+  if (sink_down_ || rewind_all_ || cutting_ || committing_ || aborting_) return;
   if (std::exchange(abort_wanted_, false)) {
     closing_ = false;
     aborting_ = true;
@@ -649,16 +649,29 @@ void ShardCore::drive_transaction(Instant now) {
     if (!due && starts_unsaved_ == 0 && !commit_wanted_ && state_ == State::kRunning) return;
     next_commit_ = now + limits_.commit_interval;
     if (unanswered_ == 0 && !dirty() && !commit_wanted_) return;
-    closing_ = true;
-    unanswered_closing_ = unanswered_;
-    ++transaction_;
-    emit(CutCommand{});
+    cutting_ = true;
+    // Whoever waits for the shard to come to rest would wait for many small transactions.
+    const bool all = starts_unsaved_ > 0 || isolating_ > 0 || state_ != State::kRunning;
+    emit(CutCommand{all ? Cut::kEverything : Cut::kUnderWay});
+    return;
   }
+  close();
+}
+
+void ShardCore::cut(std::size_t waiting) {
+  cutting_ = false;
+  closing_ = true;
+  cut_before_ = begun_ - waiting;
+  unanswered_closing_ = unanswered_ - waiting;
+  close();
+}
+
+void ShardCore::close() {
   if (unanswered_closing_ == 0 && touched_.empty()) gather_commit();
 }
 
 void ShardCore::lose_transaction() {
-  closing_ = committing_ = aborting_ = abort_wanted_ = false;
+  cutting_ = closing_ = committing_ = aborting_ = abort_wanted_ = false;
   rewind_all_ = true;
   since_commit_ = 0;
 }

@@ -75,7 +75,10 @@ struct PositionUpdate {
 struct CommitCommand {
   std::vector<PositionUpdate> positions;
 };
-struct CutCommand {};    // what is sent from now on belongs to the next transaction
+// What is sent from now on belongs to the next transaction; answered by cut().
+struct CutCommand {
+  Cut how;
+};
 struct AbortCommand {};  // take back all that is not committed; answered by aborted()
 struct GroupUpdate {
   SlotId slot;
@@ -169,6 +172,8 @@ class ShardCore {
   // Exactly-once: the ledger has to say something although no position moved.
   void want_commit() { commit_wanted_ = true; }
   void want_new_sink(Instant now);  // its options changed: drain, then replace
+  // The CutCommand was carried out: the `waiting` records that were begun last are not in it.
+  void cut(std::size_t waiting);
   void committed(const Result<void>& result, Instant now);
   // Exactly-once: nothing of the transaction will ever be visible. `error`: why, where it was not
   // asked for.
@@ -263,9 +268,9 @@ class ShardCore {
     bool in_sink = false;
     bool acknowledged = false;
     bool dead_letter = false;
-    bool alone = false;  // nothing else was in a sink: a refusal can only mean this one
-    std::uint32_t transaction = 0;
-    std::size_t nth = 0;  // of its partition in the round
+    bool alone = false;        // nothing else was in a sink: a refusal can only mean this one
+    std::uint64_t number = 0;  // of those that were begun
+    std::size_t nth = 0;       // of its partition in the round
   };
 
   void drain();
@@ -289,6 +294,7 @@ class ShardCore {
   void track(EntryId id, SlotId slot, Offset offset);
   bool gather_commit();
   void drive_transaction(Instant now);
+  void close();
   void lose_transaction();
   void keep_open(Instant now);
   void follow_group(Instant now);
@@ -306,7 +312,7 @@ class ShardCore {
   void not_delivered(Entry& entry, const Error& error, Instant now);
   void refused(Entry& entry, const Error& error);
   [[nodiscard]] bool transaction_busy() const {
-    return limits_.transactional && (closing_ || committing_ || aborting_);
+    return limits_.transactional && (cutting_ || closing_ || committing_ || aborting_);
   }
   [[nodiscard]] bool alive() const {
     return state_ == State::kRunning || state_ == State::kDraining;
@@ -351,8 +357,10 @@ class ShardCore {
   std::vector<PositionUpdate> in_commit_;
 
   // Exactly-once (EXACTLY_ONCE.md).
-  std::uint32_t transaction_ = 0;       // what begins now belongs to it
+  std::uint64_t begun_ = 0;             // records, ever
+  bool cutting_ = false;                // the cut is not answered yet
   bool closing_ = false;                // cut, not committed yet
+  std::uint64_t cut_before_ = 0;        // the first number that the cut left out
   std::size_t unanswered_closing_ = 0;  // of what was sent before the cut
   bool commit_wanted_ = false;
   bool abort_wanted_ = false;

@@ -300,9 +300,9 @@ void ShardWorker::carry_out(Instant now) {
                          save(commit, now);
                        }
                      },
-                     [&](const CutCommand&) {
+                     [&](const CutCommand& cut) {
                        cut_at_ = deps_.clock.now();
-                       sink_->cut();
+                       core_.cut(sink_->cut(cut.how));
                      },
                      [&](const AbortCommand&) { sink_->abort(); },
                      [&](const GroupCommitCommand& commit) {

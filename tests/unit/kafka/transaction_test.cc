@@ -83,11 +83,12 @@ class TransactionTest : public testing::Test {
     rd_kafka_mock_push_request_errors_array(cluster_, request, errors.size(), errors.data());
   }
 
-  void send(std::uint64_t cookie, std::int32_t partition = 0) {
+  // `value` must live until the Delivery.
+  void send(std::uint64_t cookie, std::int32_t partition = 0, std::string_view value = "value") {
     Record record;
     record.target_topic = "out";
     record.target_partition = Partition{partition};
-    record.value = as_bytes("value");
+    record.value = as_bytes(value);
     record.timestamp_ms = 1'700'000'000'000;
     ASSERT_EQ(must(sink_->send(record, cookie)), SendStatus::kAccepted);
   }
@@ -130,7 +131,7 @@ class TransactionTest : public testing::Test {
     deliveries_.clear();
     send(1);
     wait_deliveries(1);
-    sink_->cut();
+    EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
     sink_->commit(statement());
     return event();
   }
@@ -150,7 +151,7 @@ TEST_F(TransactionTest, WhatIsSentAfterTheCutWaitsForTheNext) {
   send(1);
   send(2, 1);
   wait_deliveries(2);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   send(3);
   poll_for(200ms);
   EXPECT_EQ(deliveries_.size(), 2U);
@@ -163,15 +164,38 @@ TEST_F(TransactionTest, WhatIsSentAfterTheCutWaitsForTheNext) {
 TEST_F(TransactionTest, WhatWaitedBeforeTheCutStillBelongsToIt) {
   ready();
   for (std::uint64_t i = 0; i < 3000; ++i) send(i);  // more than one request
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   wait_deliveries(3000);
   sink_->commit(statement());
   EXPECT_EQ(event().kind, Kind::kCommitted);
 }
 
+// Records of one source partition may go by two lanes: what waits is the end of what was sent.
+TEST_F(TransactionTest, ACutCanLeaveOutWhatIsNotUnderWayYet) {
+  ready();
+  constexpr std::uint64_t kRecords = 20'000;  // several requests' worth
+  const std::string large(1000, 'v');
+  for (std::uint64_t i = 0; i < kRecords; ++i) send(i, static_cast<std::int32_t>(i % 2), large);
+  const std::size_t waiting = sink_->cut(Cut::kUnderWay);
+  ASSERT_GT(waiting, 0U);
+  ASSERT_LT(waiting, kRecords);
+  send(kRecords);
+  const std::size_t before = kRecords - waiting;
+  wait_deliveries(before);
+  poll_for(200ms);
+  ASSERT_EQ(deliveries_.size(), before);
+  for (const Delivery& delivery : deliveries_) {
+    EXPECT_TRUE(delivery.delivered);
+    EXPECT_LT(delivery.cookie, before);
+  }
+  sink_->commit(statement());
+  EXPECT_EQ(event().kind, Kind::kCommitted);
+  wait_deliveries(kRecords + 1);
+}
+
 TEST_F(TransactionTest, TheLedgerAloneMakesATransaction) {
   ready();
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   sink_->commit(statement());
   EXPECT_EQ(event().kind, Kind::kCommitted);
 }
@@ -179,7 +203,7 @@ TEST_F(TransactionTest, TheLedgerAloneMakesATransaction) {
 TEST_F(TransactionTest, AnAbortTakesEverythingBack) {
   ready();
   send(1);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   send(2);
   sink_->abort();
   const TransactionEvent said = event();
@@ -193,7 +217,7 @@ TEST_F(TransactionTest, AnAbortTakesEverythingBack) {
   deliveries_.clear();
   send(3);
   wait_deliveries(1);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   sink_->commit(statement());
   EXPECT_EQ(event().kind, Kind::kCommitted);
 }
@@ -208,7 +232,7 @@ TEST_F(TransactionTest, ACoordinatorThatComesBackIsAskedAgain) {
   ready();
   send(1);
   wait_deliveries(1);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   refuse(kEndTxn, {RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
                    RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS});
   sink_->commit(statement());
@@ -220,7 +244,7 @@ TEST_F(TransactionTest, ARefusedLedgerRecordAbortsTheCommit) {
   ready();
   send(1);
   wait_deliveries(1);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   send(2);
   refuse(kProduce, {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED});
   sink_->commit(statement());
@@ -246,7 +270,7 @@ TEST_F(TransactionTest, AFencedProducerIsFatal) {
   ready();
   send(1);
   wait_deliveries(1);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   refuse(kEndTxn, {RD_KAFKA_RESP_ERR_PRODUCER_FENCED});
   sink_->commit(statement());
   const auto fatal = wait_fatal();
@@ -272,7 +296,7 @@ TEST_F(TransactionTest, MayBeMadeOnOneThreadAndPolledOnAnother) {
   std::thread([this] {
     send(1);
     wait_deliveries(1);
-    sink_->cut();
+    EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
     sink_->commit(statement());
     EXPECT_EQ(event().kind, Kind::kCommitted);
   }).join();
@@ -297,7 +321,7 @@ TEST_F(TransactionTest, ALeaseIsStatedOnceInEachTransaction) {
   // The fourth is refused, and no earlier one: of the records, of the ledger alone, of both.
   refuse(kTxnOffsetCommit, {kFine, kFine, kFine, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION});
   EXPECT_EQ(transact().kind, Kind::kCommitted);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   sink_->commit(statement());
   EXPECT_EQ(event().kind, Kind::kCommitted);
   EXPECT_EQ(transact().kind, Kind::kCommitted);
@@ -327,7 +351,7 @@ TEST_F(TransactionTest, AfterTheRefusalNothingIsBlamedOnARecord) {
   wait_deliveries(1);
   refuse(kTxnOffsetCommit, {RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION});
   for (std::uint64_t i = 2; i < 3000; ++i) send(i);  // more than the library takes at once
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   for (const Instant until = now() + 10s; deliveries_.size() < 2999 && now() < until;) {
     sink_->poll(deliveries_);
     waker_.wait(10ms);
@@ -345,7 +369,7 @@ TEST_F(TransactionTest, AnAbortNeedNotWaitForTheCut) {
   lease();
   ready();
   send(1);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   sink_->abort();
   const TransactionEvent said = event();
   EXPECT_EQ(said.kind, Kind::kAborted);
@@ -372,7 +396,7 @@ TEST_F(TransactionTest, ARightThatTheLeaseLacksIsNamed) {
   refuse(kTxnOffsetCommit, {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED});
   send(1);
   wait_deliveries(1);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   sink_->commit(statement());
   const auto fatal = wait_fatal();
   ASSERT_TRUE(fatal);
@@ -402,7 +426,7 @@ TEST_F(TransactionTest, EndsInTimeWhileTheGroupIsSilent) {
   send(1);
   wait_deliveries(1);
   rd_kafka_mock_broker_set_rtt(cluster_, 1, 8000);
-  sink_->cut();
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
   poll_for(100ms);
   const Instant begin = now();
   sink_.reset();

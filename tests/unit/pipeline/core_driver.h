@@ -70,6 +70,8 @@ class Shard {
           if (answers_commits) core.committed(save_result, now);
         } else if (std::get_if<CutCommand>(&command) != nullptr) {
           ++cuts;
+          newest_cut = std::get_if<CutCommand>(&command)->how;
+          core.cut(std::exchange(waits_at_cut, 0));
         } else if (std::get_if<AbortCommand>(&command) != nullptr) {
           ++aborts;
         } else if (const auto* group = std::get_if<GroupCommitCommand>(&command)) {
@@ -130,6 +132,8 @@ class Shard {
   int purged = 0;
   int new_sinks = 0;
   int cuts = 0;
+  Cut newest_cut = Cut::kEverything;
+  std::size_t waits_at_cut = 0;  // what the sink answers to the next one
   int aborts = 0;
   std::vector<std::vector<PositionUpdate>> commits;
   std::vector<std::vector<std::pair<SlotId, Offset>>> group_commits;

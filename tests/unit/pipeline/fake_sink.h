@@ -131,6 +131,7 @@ class FakeSink final : public Sink {
     }
     sent.ready_at = now() + world_.random.up_to(world_.weather.linger);
     const TopicPartition at{std::string(record.target_topic), record.target_partition.value()};
+    sent.number = accepted_++;
     queues_[at].waiting.push_back(std::move(sent));
     ++held_;
     ++held_by_slot_[record.slot];
@@ -178,21 +179,33 @@ class FakeSink final : public Sink {
     return fatal_;
   }
 
-  void cut() override {
+  std::size_t cut(Cut how) override {
     const std::lock_guard lock(world_.mutex);
     world_.call();
     if (phase_ != Phase::kReady || cut_) misuse("cut twice, or while no transaction can be cut");
     cut_ = true;
-    unanswered_before_cut_ = held_;
+    std::uint64_t before = accepted_;
+    // A sink may know of more that is on its way.
+    const bool under_way = std::ranges::any_of(
+        queues_, [](const auto& q) { return q.second.request || !q.second.reports.empty(); });
+    if (how == Cut::kUnderWay && under_way) {
+      before = handed_;
+      if (world_.random.chance(0.5)) {
+        before += static_cast<std::uint64_t>(
+            world_.random.between(0, static_cast<std::int64_t>(accepted_ - handed_)));
+      }
+    }
     for (auto& [at, queue] : queues_) {
-      queue.before_cut = queue.waiting.size();
       for (Report& report : queue.reports) report.before_cut = true;
-      if (!queue.request) continue;
-      for (Sent& sent : queue.request->records) sent.before_cut = true;
+      if (queue.request) {
+        for (Sent& sent : queue.request->records) sent.before_cut = true;
+      }
+      for (Sent& sent : queue.waiting) sent.before_cut = sent.number < before;
+      queue.before_cut =
+          static_cast<std::size_t>(std::ranges::count(queue.waiting, true, &Sent::before_cut));
     }
-    for (auto& [at, queue] : queues_) {
-      for (Sent& sent : queue.waiting) sent.before_cut = true;
-    }
+    unanswered_before_cut_ = held_ - (accepted_ - before);
+    return accepted_ - before;
   }
   void commit(std::vector<LedgerRecord> ledger) override {
     const std::lock_guard lock(world_.mutex);
@@ -290,6 +303,7 @@ class FakeSink final : public Sink {
  private:
   struct Sent {
     std::uint64_t cookie = 0;
+    std::uint64_t number = 0;  // of those accepted
     std::uint64_t id = 0;
     std::uint32_t slot = 0;
     std::uint64_t epoch = 0;
@@ -341,6 +355,7 @@ class FakeSink final : public Sink {
       if (may_send(queue) == 0 || queue.waiting.front().ready_at > now()) return;
       Request request;
       while (may_send(queue) > 0 && request.records.size() < weather.request_most) {
+        handed_ = std::max(handed_, queue.waiting.front().number + 1);
         request.records.push_back(std::move(queue.waiting.front()));
         queue.waiting.pop_front();
         if (cut_) --queue.before_cut;
@@ -477,6 +492,7 @@ class FakeSink final : public Sink {
       queue.waiting.clear();
       queue.before_cut = 0;
     }
+    handed_ = accepted_;
   }
   bool write_ledger() { return coordinator().write(id(), epoch_, ledger(), ledger_); }
 
@@ -606,6 +622,8 @@ class FakeSink final : public Sink {
   FakeCoordinator::Epoch epoch_ = 0;
   bool ready_told_ = false;
   bool cut_ = false;
+  std::uint64_t accepted_ = 0;
+  std::uint64_t handed_ = 0;  // all that were put in a request have lower numbers
   std::size_t unanswered_before_cut_ = 0;
   bool failure_told_ = false;
   std::vector<FakeRecord> ledger_;

@@ -93,6 +93,39 @@ TEST(ShardCoreTransaction, WhatIsSentAfterTheCutWaitsForTheNextOne) {
   EXPECT_EQ(next_of(shard.commits[1]), 12);
 }
 
+TEST(ShardCoreTransaction, WhatTheSinkHasNotSentYetWaitsForTheNextOne) {
+  TransactionalShard shard;
+  const EntryId first = shard.send(10);
+  const EntryId second = shard.send(11);
+  const EntryId third = shard.send(12);
+  shard.waits_at_cut = 2;
+  shard.step(kInterval);
+  EXPECT_EQ(shard.newest_cut, Cut::kUnderWay);
+  EXPECT_TRUE(shard.commits.empty());
+  shard.deliver(first);
+  shard.step();
+  ASSERT_EQ(shard.commits.size(), 1U);
+  EXPECT_EQ(next_of(shard.commits[0]), 11);
+  shard.answer();
+  shard.deliver(second);
+  shard.step(kInterval);
+  EXPECT_EQ(shard.cuts, 2);
+  EXPECT_EQ(shard.commits.size(), 1U);  // the third is in it
+  shard.deliver(third);
+  shard.step();
+  ASSERT_EQ(shard.commits.size(), 2U);
+  EXPECT_EQ(next_of(shard.commits[1]), 13);
+}
+
+TEST(ShardCoreTransaction, AShardThatComesToRestTakesEverythingAlong) {
+  TransactionalShard shard;
+  shard.send(10);
+  shard.core.stop(shard.now, std::chrono::seconds(30));
+  shard.step();
+  EXPECT_EQ(shard.cuts, 1);
+  EXPECT_EQ(shard.newest_cut, Cut::kEverything);
+}
+
 TEST(ShardCoreTransaction, AnAbortRewindsEveryPartitionToItsAnchor) {
   TransactionalShard shard;
   constexpr SlotId kOther = kSlot + 1;
