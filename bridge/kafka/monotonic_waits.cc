@@ -11,6 +11,7 @@
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kRest = 1'000'000;
 
 std::int64_t nanos(const timespec& time) { return time.tv_sec * kSecond + time.tv_nsec; }
 
@@ -39,7 +40,7 @@ extern "C" __attribute__((visibility("default"))) int cnd_timedwait(cnd_t* condi
   const std::int64_t moment = nanos(*until);
   if (moment != newest.moment) {
     const std::int64_t left = std::max<std::int64_t>(moment - now(CLOCK_REALTIME), 0);
-    newest = {moment, now(CLOCK_MONOTONIC) + left};
+    newest = {moment, now(CLOCK_MONOTONIC) + left + kRest};
   }
   const timespec deadline{newest.deadline / kSecond, newest.deadline % kSecond};
   switch (pthread_cond_clockwait(reinterpret_cast<pthread_cond_t*>(condition),

@@ -2,6 +2,9 @@
 // stepped back, by NTP say, whoever waits stands still for as long as the step was wide: fetching,
 // transactions, everything. So cnd_timedwait is defined here, for the whole program, on the
 // monotonic clock: it takes what is left until the moment as a duration.
+//
+// And a millisecond more: the library's main threads wait for their next timer in whole
+// milliseconds, rounded down, and poll without a pause for the rest.
 #pragma once
 
 namespace drawbridge::kafka {

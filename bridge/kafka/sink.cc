@@ -199,12 +199,7 @@ bool KafkaSink::open(Lane& lane, std::size_t bytes) {
 
 // False: the library's queue is full.
 Result<bool> KafkaSink::hand_over(Lane& lane, Parcel& parcel) {
-  if (transactor_) {
-    if (auto begun = transactor_->begin(); !begun) {
-      fatal_ = begun.error();
-      return fail(*fatal_);
-    }
-  }
+  if (transactor_) DRAWBRIDGE_TRY(begin());
   const Mutable key = to_mutable(parcel.key);
   const Mutable value = to_mutable(parcel.value);
   const auto error = rd_kafka_producev(
@@ -358,32 +353,43 @@ std::size_t KafkaSink::cut(Cut how) {
 }
 
 void KafkaSink::commit(std::vector<LedgerRecord> ledger) {
+  auto written = begin();
+  for (auto record = ledger.begin(); written && record != ledger.end(); ++record) {
+    written = write_ledger(*record);
+  }
+  if (!fatal_) transactor_->commit(written.has_value());
+}
+
+Result<void> KafkaSink::begin() {
+  if (transactor_->open()) return {};
   if (auto begun = transactor_->begin(); !begun) {
     fatal_ = begun.error();
-    return;
+    return fail(*fatal_);
   }
+  return first_ ? write_ledger(*first_) : Result<void>();
+}
+
+// Errors: fatal_; kCancelled, where the transaction has failed meanwhile and can only be aborted.
+Result<void> KafkaSink::write_ledger(const LedgerRecord& record) {
   Topic* to = topic(options_.transaction->ledger_topic);
-  bool complete = true;
-  for (LedgerRecord& record : ledger) {
-    const auto error =
-        to == nullptr
-            ? rd_kafka_last_error()
-            : rd_kafka_producev(client_->handle(), RD_KAFKA_VTYPE_RKT, to->handle.get(),
-                                RD_KAFKA_VTYPE_PARTITION, options_.transaction->ledger_partition,
-                                RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_KEY,
-                                record.key.data(), record.key.size(), RD_KAFKA_VTYPE_VALUE,
-                                record.value.data(), record.value.size(), RD_KAFKA_VTYPE_OPAQUE,
-                                std::bit_cast<void*>(kOfLedger), RD_KAFKA_VTYPE_END);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
-    // It has failed meanwhile, and can only be aborted.
-    complete = complete && error != RD_KAFKA_RESP_ERR__STATE;
-    if (!complete) break;
-    // Without its ledger nothing of the transaction may stay: the new sink's predecessor aborts it.
-    fatal_ = Error{ErrorCode::kClientFatal,
-                   make_error(error, options_.transaction->ledger_topic).message};
-    return;
-  }
-  transactor_->commit(complete);
+  const Mutable key = to_mutable(record.key);
+  const Mutable value = to_mutable(record.value);
+  const auto error =
+      to == nullptr
+          ? rd_kafka_last_error()
+          : rd_kafka_producev(client_->handle(), RD_KAFKA_VTYPE_RKT, to->handle.get(),
+                              RD_KAFKA_VTYPE_PARTITION, options_.transaction->ledger_partition,
+                              RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_KEY,
+                              key.data, key.size, RD_KAFKA_VTYPE_VALUE, value.data, value.size,
+                              RD_KAFKA_VTYPE_OPAQUE, std::bit_cast<void*>(kOfLedger),
+                              RD_KAFKA_VTYPE_END);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+  if (error == RD_KAFKA_RESP_ERR__STATE)
+    return fail(ErrorCode::kCancelled, "the transaction has failed");
+  // Without its ledger nothing of the transaction may stay: the new sink's predecessor aborts it.
+  fatal_ =
+      Error{ErrorCode::kClientFatal, make_error(error, options_.transaction->ledger_topic).message};
+  return fail(*fatal_);
 }
 
 void KafkaSink::abort() {

@@ -55,6 +55,7 @@ class KafkaSink final : public Sink, private ClientListener {
   void purge() override;
   [[nodiscard]] std::optional<Error> fatal() const override { return fatal_; }
   [[nodiscard]] std::uint64_t adapted() const override { return adapted_; }
+  void begin_with(LedgerRecord record) override { first_ = std::move(record); }
   std::size_t cut(Cut how) override;
   void commit(std::vector<LedgerRecord> ledger) override;
   void abort() override;
@@ -107,6 +108,8 @@ class KafkaSink final : public Sink, private ClientListener {
   Result<bool> hand_over(Lane& lane, Parcel& parcel);
   void hand_over_waiting(Lane& lane);
   void take_report(const Report& report);
+  Result<void> begin();
+  Result<void> write_ledger(const LedgerRecord& record);
   void let_go();
   [[nodiscard]] bool under_way() const;
   static void take_back(Lane& lane, std::vector<Delivery>& out);
@@ -135,9 +138,10 @@ class KafkaSink final : public Sink, private ClientListener {
   std::uint64_t adapted_ = 0;
 
   // Transactions only:
-  bool held_ = false;           // cut, and not ended
-  std::uint64_t accepted_ = 0;  // records, ever
-  std::uint64_t handed_ = 0;    // all that the library was given have lower numbers
+  std::optional<LedgerRecord> first_;  // of each transaction
+  bool held_ = false;                  // cut, and not ended
+  std::uint64_t accepted_ = 0;         // records, ever
+  std::uint64_t handed_ = 0;           // all that the library was given have lower numbers
   std::mutex elsewhere_mutex_;
   std::vector<Report> elsewhere_;  // reported on another thread; guarded by elsewhere_mutex_
   std::unique_ptr<Transactor> transactor_;

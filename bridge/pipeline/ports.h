@@ -273,6 +273,10 @@ class Sink {
   // The rest is for sinks with SinkOptions::transaction. Nothing may be sent before kReady, which
   // comes by itself. A transaction begins with what is first sent or committed.
   //
+  // What each transaction begins with from now on. It says nothing new: with it the ledger's
+  // partition joins the transaction together with the first record's, and not in the end, when all
+  // wait for it.
+  virtual void begin_with(LedgerRecord /*record*/) {}
   // What is sent from now on waits for the next transaction. Returns how many of the records that
   // were accepted last wait with it; none of them has a Delivery.
   virtual std::size_t cut(Cut /*how*/) { return 0; }

@@ -68,6 +68,8 @@ class ShardLedger {
   [[nodiscard]] std::uint64_t hash_seed() const { return header_.hash_seed; }
   [[nodiscard]] ByteView digest_key() const { return header_.digest_key; }
 
+  // The header's record. REQUIRES: begun().
+  [[nodiscard]] Result<LedgerRecord> header() const { return encode_ledger(header_); }
   // The records that say this; with the first of all, the header. Errors: kInvalid.
   Result<std::vector<LedgerRecord>> state(std::span<const LedgerStatement> statements,
                                           WallMillis now);

@@ -370,6 +370,7 @@ void ShardWorker::take_transaction_events(Instant now) {
       case TransactionEvent::Kind::kCommitted:
         stats_.commit_stall.add(deps_.clock.now() - cut_at_);
         deps_.ledger->committed();
+        join_ledger_early();
         digests_.committed();
         for (const PositionUpdate& update : in_commit_) {
           uncached_.insert_or_assign(update.slot, update);
@@ -411,11 +412,17 @@ void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
       }
     }
   }
+  join_ledger_early();
   core_.sink_ready();
   log(Level::kInfo, deps_.ledger->begun() ? "shard resumes at its ledger" : "shard begins a ledger",
       {{"pipeline", deps_.options.name}, {"shard", deps_.shard}});
   if (!deps_.ledger->begun()) core_.want_commit();
   for (ShardMessage& message : std::exchange(before_ledger_, {})) handle(message, now);
+}
+
+void ShardWorker::join_ledger_early() {
+  if (!deps_.ledger->begun()) return;
+  if (auto header = deps_.ledger->header()) sink_->begin_with(std::move(*header));
 }
 
 void ShardWorker::state_in_ledger(const CommitCommand& command) {

@@ -215,6 +215,7 @@ class ShardWorker {
   void save(const CommitCommand& command, Instant now);
   void state_in_ledger(const CommitCommand& command);
   void take_transaction_events(Instant now);
+  void join_ledger_early();
   void ledger_ready(const TransactionEvent& event, Instant now);
   void save_cache(Instant now);
   std::vector<CheckpointEntry> entries_of(std::span<const PositionUpdate> positions) const;

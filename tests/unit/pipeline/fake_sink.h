@@ -179,6 +179,7 @@ class FakeSink final : public Sink {
     return fatal_;
   }
 
+  void begin_with(LedgerRecord record) override { first_ = std::move(record); }
   std::size_t cut(Cut how) override {
     const std::lock_guard lock(world_.mutex);
     world_.call();
@@ -213,6 +214,7 @@ class FakeSink final : public Sink {
     if (phase_ != Phase::kReady || !cut_) misuse("commit without a cut");
     if (unanswered_before_cut_ > 0) misuse("commit before all was answered");
     if (failure_told_) misuse("commit of a transaction of which a part was not delivered");
+    if (first_) ledger.insert(ledger.begin(), *first_);
     for (const LedgerRecord& said : ledger) {
       FakeRecord record;
       record.timestamp_ms = world_.clock.wall();
@@ -626,6 +628,7 @@ class FakeSink final : public Sink {
   std::uint64_t handed_ = 0;  // all that were put in a request have lower numbers
   std::size_t unanswered_before_cut_ = 0;
   bool failure_told_ = false;
+  std::optional<LedgerRecord> first_;  // of each transaction
   std::vector<FakeRecord> ledger_;
   std::optional<TransactionEvent> event_;
   std::optional<Error> why_aborted_;
