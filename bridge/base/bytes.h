@@ -1,6 +1,8 @@
 // Bytes and cursors over them. All integers on the wire are big-endian.
 #pragma once
 
+#include <algorithm>
+#include <cassert>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -74,6 +76,35 @@ class ByteWriter {
 
  private:
   Bytes& out_;
+};
+
+// Writes forward into memory whose size was computed beforehand.
+class SpanWriter {
+ public:
+  explicit SpanWriter(MutableBytes out) : rest_(out) {}
+
+  MutableBytes take(std::size_t size) {
+    assert(size <= rest_.size());
+    const MutableBytes taken = rest_.first(size);
+    rest_ = rest_.subspan(size);
+    return taken;
+  }
+  void put(ByteView bytes) { std::ranges::copy(bytes, take(bytes.size()).begin()); }
+  void u8(std::uint8_t value) { take(1)[0] = value; }
+  void u32(std::uint32_t value) { integer(value); }
+  void u64(std::uint64_t value) { integer(value); }
+  [[nodiscard]] bool done() const { return rest_.empty(); }
+
+ private:
+  template <typename T>
+  void integer(T value) {
+    const MutableBytes out = take(sizeof(T));
+    for (std::size_t i = 0; i < sizeof(T); ++i) {
+      out[i] = static_cast<std::uint8_t>(value >> (8 * (sizeof(T) - 1 - i)));
+    }
+  }
+
+  MutableBytes rest_;
 };
 
 }  // namespace drawbridge

@@ -25,7 +25,7 @@ template <std::size_t size>
 }
 
 void write_digest(ByteWriter& writer, const std::optional<RunningDigest>& digest) {
-  writer.u8(digest ? kGmacDigest : kNoDigest);
+  writer.u8(digest ? kXxh3Digest : kNoDigest);
   if (!digest) return;
   writer.u64(digest->records);
   writer.u64(digest->bytes);
@@ -36,13 +36,14 @@ Result<std::optional<RunningDigest>> read_digest(ByteReader& reader) {
   std::uint8_t kind = 0;
   if (!reader.u8(kind)) return fail(ErrorCode::kCorrupt, "a position without a kind of digest");
   if (kind == kNoDigest) return std::nullopt;
-  if (kind != kGmacDigest) {
+  if (kind != kGmacDigest && kind != kXxh3Digest) {
     return fail(ErrorCode::kForeign, "a digest of kind {}, which this program does not know", kind);
   }
   RunningDigest digest;
   if (!reader.u64(digest.records) || !reader.u64(digest.bytes) || !read_array(reader, digest.sum)) {
     return fail(ErrorCode::kCorrupt, "a malformed digest");
   }
+  if (kind == kGmacDigest) return std::nullopt;  // nothing can be added to it any more
   return digest;
 }
 

@@ -16,6 +16,7 @@
 #include "bridge/base/clock.h"
 #include "bridge/base/result.h"
 #include "bridge/record/coordinates.h"
+#include "bridge/record/record_digest.h"
 #include "bridge/record/running_digest.h"
 
 namespace drawbridge {
@@ -32,10 +33,10 @@ struct LedgerOwner {
 struct LedgerHeader {
   std::string daemon;
   std::string pipeline;
-  std::uint32_t epoch = 1;                    // not 0
-  std::uint32_t shards = 1;                   // not 0
-  std::uint64_t hash_seed = 0;                // keys record_hash() of witnesses
-  std::array<std::uint8_t, 32> digest_key{};  // keys the record digests
+  std::uint32_t epoch = 1;      // not 0
+  std::uint32_t shards = 1;     // not 0
+  std::uint64_t hash_seed = 0;  // keys record_hash() of witnesses
+  DigestKey digest_key{};       // keys the record digests
   // Set once, and closes the ledger: the pipeline went on in this epoch, a later one where it kept
   // its name.
   std::optional<std::uint32_t> moved_to;

@@ -25,6 +25,7 @@ inline constexpr std::uint8_t kHasTopicId = 4;
 
 // What a position's digest is.
 inline constexpr std::uint8_t kNoDigest = 0;
-inline constexpr std::uint8_t kGmacDigest = 1;
+inline constexpr std::uint8_t kGmacDigest = 1;  // read only, as none
+inline constexpr std::uint8_t kXxh3Digest = 2;
 
 }  // namespace drawbridge::ledger_format

@@ -107,17 +107,4 @@ Result<bool> Aead::open(ByteView nonce, ByteView label, ByteView aad, ByteView c
   return written == 0;
 }
 
-Result<void> Aead::authenticate(ByteView nonce, std::span<const ByteView> parts, MutableBytes tag) {
-  EVP_CIPHER_CTX* context = context_.get();
-  std::array<std::uint8_t, 16> rest;
-  int written = 0;
-  if (EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) != 1 ||
-      !std::ranges::all_of(parts, [&](ByteView part) { return feed(part); }) ||
-      EVP_EncryptFinal_ex(context, rest.data(), &written) != 1 || written != 0 ||
-      !read_tag(context, tag)) {
-    return openssl_failed("authenticating");
-  }
-  return {};
-}
-
 }  // namespace drawbridge

@@ -3,8 +3,6 @@
 // Generic over the suites: both take a 12-byte nonce and give a 16-byte tag. Not thread-safe.
 #pragma once
 
-#include <span>
-
 #include "bridge/base/bytes.h"
 #include "bridge/envelope/openssl.h"
 
@@ -27,10 +25,6 @@ class Aead {
   // plaintext thrown away in pieces. False: the tag does not verify. Errors: kInternal.
   Result<bool> open(ByteView nonce, ByteView label, ByteView aad, ByteView ciphertext, ByteView tag,
                     MutableBytes out);
-
-  // GMAC (NIST SP 800-38D, with AES-256-GCM): a tag over `parts`, one after the other, and no
-  // plaintext. REQUIRES: direction kSeal; a part has at most INT_MAX bytes. Errors: kInternal.
-  Result<void> authenticate(ByteView nonce, std::span<const ByteView> parts, MutableBytes tag);
 
  private:
   explicit Aead(OpensslPtr<EVP_CIPHER_CTX> context) : context_(std::move(context)) {}

@@ -31,9 +31,9 @@ Result<Bytes> encode_context(const WrapContext& context) {
   writer.put(as_bytes(format::kContextLabel));
   writer.u8(format::kContextVersion);
   writer.put(context.key_id.view());
-  writer.put_short(as_bytes(context.dataset));
-  writer.put_short(tenant);
-  writer.put_short(as_bytes(context.domain));
+  put_short(writer, as_bytes(context.dataset));
+  put_short(writer, tenant);
+  put_short(writer, as_bytes(context.domain));
   assert(writer.done());
   return bytes;
 }

@@ -102,9 +102,9 @@ Result<void> SealingKey::write(ByteView plaintext, const Sealing& sealing, std::
   writer.u8(static_cast<std::uint8_t>(content_->suite()));
   writer.u8(flags);
   writer.put(content_->id().view());
-  writer.put_short(sealing.associated.dataset);
-  writer.put_short(sealing.associated.tenant);
-  writer.put_short(optional_view(sealing.associated.subject));
+  put_short(writer, sealing.associated.dataset);
+  put_short(writer, sealing.associated.tenant);
+  put_short(writer, optional_view(sealing.associated.subject));
   DRAWBRIDGE_TRY(content_->key_tag(
       sealing.record_key, writer.take(format::kKeyTagBytes).first<format::kKeyTagBytes>()));
   if (salt_) writer.put(*salt_);

@@ -17,11 +17,6 @@ const EVP_CIPHER* cipher_of(Suite suite) {
   return nullptr;
 }
 
-const EVP_CIPHER* aes256_block() {
-  static const OpensslPtr<EVP_CIPHER> cipher(EVP_CIPHER_fetch(nullptr, "AES-256-ECB", nullptr));
-  return cipher.get();
-}
-
 const EVP_MD* sha256() {
   static const OpensslPtr<EVP_MD> digest(EVP_MD_fetch(nullptr, "SHA256", nullptr));
   return digest.get();

@@ -26,7 +26,6 @@ using OpensslPtr = std::unique_ptr<T, OpensslDeleter>;
 // Fetched once per process and kept: a fetch costs more than sealing a record. Null when the
 // library cannot provide it; the callers fail then.
 const EVP_CIPHER* cipher_of(Suite suite);
-const EVP_CIPHER* aes256_block();  // ECB: for single blocks
 const EVP_MD* sha256();
 EVP_KDF* hkdf();
 

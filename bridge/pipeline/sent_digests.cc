@@ -4,37 +4,31 @@
 
 namespace drawbridge {
 
-Result<void> SentDigests::key(ByteView digest_key, std::string cluster_id) {
-  key_.assign(digest_key.begin(), digest_key.end());
+void SentDigests::key(const DigestKey& digest_key, std::string cluster_id) {
+  key_ = digest_key;
   cluster_id_ = std::move(cluster_id);
-  // In place: partitions point to them.
-  for (auto& [topic, digest] : by_topic_) {
-    DRAWBRIDGE_ASSIGN(*digest, RecordDigest::create(key_, cluster_id_, topic));
+  for (Partition& partition : partitions_) {
+    if (partition.digest) partition.digest.emplace(key_, cluster_id_, partition.topic);
   }
-  return {};
 }
 
-Result<void> SentDigests::set(Slot slot, const TopicPartition& at,
-                              const std::optional<RunningDigest>& committed) {
-  auto& of_topic = by_topic_[at.topic];
-  if (of_topic == nullptr) {
-    DRAWBRIDGE_ASSIGN(RecordDigest made, RecordDigest::create(key_, cluster_id_, at.topic));
-    of_topic = std::make_unique<RecordDigest>(std::move(made));
-  }
+void SentDigests::set(Slot slot, const TopicPartition& at,
+                      const std::optional<RunningDigest>& committed) {
   if (slot >= partitions_.size()) partitions_.resize(slot + 1);
   Partition& partition = partitions_[slot];
-  partition.digest = of_topic.get();
-  partition.kept = committed.has_value();
+  partition.topic = at.topic;
+  partition.digest.reset();
+  if (committed) partition.digest.emplace(key_, cluster_id_, at.topic);
   partition.final = partition.running = committed.value_or(RunningDigest{});
   partition.stated.reset();
-  return {};
 }
 
-Result<RunningDigest> SentDigests::of(Slot slot, const Record& record) {
+RunningDigest SentDigests::of(Slot slot, const Record& record) const {
   RunningDigest one;
-  if (!partitions_[slot].kept) return one;
-  DRAWBRIDGE_TRY(partitions_[slot].digest->add({record.partition, record.offset},
-                                               record.timestamp_ms, record.key, record.value, one));
+  if (const auto& digest = partitions_[slot].digest) {
+    digest->add({record.partition, record.offset}, record.timestamp_ms, record.key, record.value,
+                one);
+  }
   return one;
 }
 
@@ -44,7 +38,7 @@ void SentDigests::add(Slot slot, const RunningDigest& record) {
 
 std::optional<RunningDigest> SentDigests::state(Slot slot) {
   Partition& partition = partitions_[slot];
-  if (!partition.kept) return std::nullopt;
+  if (!partition.digest) return std::nullopt;
   partition.stated = partition.running;
   return partition.stated;
 }

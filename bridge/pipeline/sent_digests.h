@@ -7,17 +7,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "bridge/base/bytes.h"
-#include "bridge/base/result.h"
-#include "bridge/envelope/record_digest.h"
 #include "bridge/record/coordinates.h"
 #include "bridge/record/record.h"
+#include "bridge/record/record_digest.h"
 
 namespace drawbridge {
 
@@ -26,16 +22,15 @@ class SentDigests {
   using Slot = std::uint32_t;
 
   // The ledger's, whenever it has been read: a ledger that nothing was committed to may have got
-  // another one from somebody else meanwhile. Errors: those of RecordDigest::create.
-  Result<void> key(ByteView digest_key, std::string cluster_id);
+  // another one from somebody else meanwhile.
+  void key(const DigestKey& digest_key, std::string cluster_id);
   // A partition, with what the ledger says of it. nullopt: it is in the ledger, which keeps none.
-  // Errors: those of RecordDigest::create.
-  Result<void> set(Slot slot, const TopicPartition& at,
-                   const std::optional<RunningDigest>& committed);
+  // REQUIRES: key().
+  void set(Slot slot, const TopicPartition& at, const std::optional<RunningDigest>& committed);
 
   // REQUIRES of the rest: set().
   // One record as it is sent.
-  Result<RunningDigest> of(Slot slot, const Record& record);
+  [[nodiscard]] RunningDigest of(Slot slot, const Record& record) const;
   // It has been passed: it belongs to the next statement.
   void add(Slot slot, const RunningDigest& record);
   // What the transaction that is committed next says.
@@ -47,16 +42,15 @@ class SentDigests {
 
  private:
   struct Partition {
-    RecordDigest* digest = nullptr;
-    bool kept = false;
+    std::string topic;
+    std::optional<RecordDigest> digest;  // none: none is kept
     RunningDigest running;
     std::optional<RunningDigest> stated;
     RunningDigest final;
   };
 
-  Bytes key_;
+  DigestKey key_{};
   std::string cluster_id_;
-  std::map<std::string, std::unique_ptr<RecordDigest>> by_topic_;
   std::vector<Partition> partitions_;  // by slot
 };
 

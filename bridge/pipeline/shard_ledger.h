@@ -66,7 +66,7 @@ class ShardLedger {
   // nullptr: never committed.
   [[nodiscard]] const LedgerPosition* find(const TopicPartition& at) const;
   [[nodiscard]] std::uint64_t hash_seed() const { return header_.hash_seed; }
-  [[nodiscard]] ByteView digest_key() const { return header_.digest_key; }
+  [[nodiscard]] const DigestKey& digest_key() const { return header_.digest_key; }
 
   // The header's record. REQUIRES: begun().
   [[nodiscard]] Result<LedgerRecord> header() const { return encode_ledger(header_); }

@@ -157,12 +157,7 @@ void ShardWorker::handle(AddPartitionMessage& message, Instant now) {
     // Where nothing was ever committed, the start is what policy, store and group made it.
     PartitionStart& start = message.start;
     const LedgerPosition* said = deps_.ledger->find(message.at);
-    if (const auto set = digests_.set(message.slot, message.at,
-                                      said != nullptr ? said->digest : RunningDigest{});
-        !set) {
-      core_.fail(set.error());
-      return;
-    }
+    digests_.set(message.slot, message.at, said != nullptr ? said->digest : RunningDigest{});
     if (said != nullptr) {
       start.position = said->position;
       start.fresh = start.save_now = false;
@@ -397,19 +392,13 @@ void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
     return;
   }
   hash_seed_ = deps_.ledger->hash_seed();
-  if (const auto keyed = digests_.key(deps_.ledger->digest_key(), deps_.cluster_id); !keyed) {
-    core_.fail(keyed.error());
-    return;
-  }
+  digests_.key(deps_.ledger->digest_key(), deps_.cluster_id);
   digests_.aborted();
   for (SlotId slot = 0; slot < partitions_.size(); ++slot) {
     if (!partitions_[slot]) continue;
     if (const LedgerPosition* said = deps_.ledger->find(partitions_[slot]->at)) {
       core_.resume(slot, said->position);
-      if (const auto set = digests_.set(slot, said->at, said->digest); !set) {
-        core_.fail(set.error());
-        return;
-      }
+      digests_.set(slot, said->at, said->digest);
     }
   }
   join_ledger_early();
@@ -684,7 +673,7 @@ ShardWorker::InFlight& ShardWorker::remember(EntryId entry, std::size_t bytes) {
   return in_flight_[entry];
 }
 
-Result<RunningDigest> ShardWorker::digest(const Record& record) {
+RunningDigest ShardWorker::digest(const Record& record) const {
   return deps_.ledger ? digests_.of(record.slot, record) : RunningDigest{};
 }
 
@@ -699,15 +688,11 @@ ShardWorker::Progress ShardWorker::send(Record& record, Instant now) {
     }
     record.target_partition = Partition{*partition};
   }
-  const auto digested = digest(record);
-  if (!digested) {
-    core_.fail(digested.error());
-    return Progress::kBlocked;
-  }
+  const RunningDigest digested = digest(record);
   const EntryId entry = core_.reserve();
   const auto sent = sink_->send(record, entry);
   if (sent && *sent == SendStatus::kAccepted) {
-    remember(entry, payload_bytes(record)).digest = *digested;
+    remember(entry, payload_bytes(record)).digest = digested;
     core_.begin(entry, record.slot, record.offset);
     next_record();
     return Progress::kDone;
@@ -807,11 +792,7 @@ ShardWorker::Progress ShardWorker::send_dead_letter(Record& record, Instant now)
                                hand_.batch->arena);
     hand_.sealed = true;
   }
-  const auto digested = digest(dead);
-  if (!digested) {
-    core_.fail(digested.error());
-    return Progress::kBlocked;
-  }
+  const RunningDigest digested = digest(dead);
   const EntryId entry = core_.reserve();
   const auto sent = sink_for_dead_letters().send(dead, entry);
   if (sent && *sent == SendStatus::kAccepted) {
@@ -823,7 +804,7 @@ ShardWorker::Progress ShardWorker::send_dead_letter(Record& record, Instant now)
                 {"error", hand_.failure->message}});
     stats_.failed.fetch_add(1, std::memory_order_relaxed);
     stats_.dead_letters.fetch_add(1, std::memory_order_relaxed);
-    remember(entry, 0).digest = *digested;
+    remember(entry, 0).digest = digested;
     core_.begin(entry, record.slot, record.offset, true);
     next_record();
     return Progress::kDone;

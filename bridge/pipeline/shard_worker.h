@@ -208,7 +208,7 @@ class ShardWorker {
   void let_go(Batch* batch);
   void recycle(Batch* batch);
   InFlight& remember(EntryId entry, std::size_t bytes);
-  Result<RunningDigest> digest(const Record& record);
+  [[nodiscard]] RunningDigest digest(const Record& record) const;
   void lose_sinks(const Error& error, Instant now);
   void drop_sinks();
   void make_sinks();

@@ -11,8 +11,8 @@ namespace drawbridge {
 inline constexpr std::size_t kDigestBytes = 16;
 
 // What a source partition's records add up to, for a later verify. Order does not matter. Records
-// are added by RecordDigest (bridge/envelope/record_digest.h). It is a value: the sum of a prefix
-// is brought back by keeping the old one.
+// are added by RecordDigest (record_digest.h). It is a value: the sum of a prefix is brought back
+// by keeping the old one.
 struct RunningDigest {
   std::uint64_t records = 0;                     // sent to the target; dropped ones do not count
   std::uint64_t bytes = 0;                       // of key and value as sent

@@ -147,6 +147,18 @@ TEST(ByteWriterTest, WritesWhatTheReaderReads) {
   EXPECT_EQ(to_hex(out), "ee80fffe8000000180000000000000016162");
 }
 
+TEST(SpanWriterTest, WritesTheSameIntoMemoryThatIsThere) {
+  Bytes out(15, 0xee);
+  SpanWriter writer(out);
+  writer.u8(0x80);
+  writer.u32(0x80000001);
+  writer.u64(0x8000000000000001);
+  EXPECT_FALSE(writer.done());
+  writer.put(as_bytes("ab"));
+  EXPECT_TRUE(writer.done());
+  EXPECT_EQ(to_hex(out), "808000000180000000000000016162");
+}
+
 TEST(BytesTest, EqualComparesContentAndLength) {
   EXPECT_TRUE(equal(as_bytes("ab"), as_bytes("ab")));
   EXPECT_TRUE(equal({}, {}));

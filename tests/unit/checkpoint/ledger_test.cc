@@ -308,12 +308,25 @@ TEST(LedgerTest, HostilePositionsBehindAValidChecksum) {
       {"leader epoch there, not announced", [](Bytes& b) { b[1] = 5; }, ErrorCode::kForeign},
       {"cut in the topic id", [](Bytes& b) { b.resize(69); }},
       {"no kind of digest", [](Bytes& b) { b.resize(70); }},
-      {"another kind of digest", [](Bytes& b) { b[70] = 2; }, ErrorCode::kForeign},
+      {"another kind of digest", [](Bytes& b) { b[70] = 3; }, ErrorCode::kForeign},
       {"digest there, not announced", [](Bytes& b) { b[70] = 0; }},
       {"cut in the digest", [](Bytes& b) { b.resize(102); }},
+      {"cut in an earlier build's digest", [](Bytes& b) { b[70] = 1, b.resize(102); }},
+      {"a byte too many after an earlier build's", [](Bytes& b) { b[70] = 1, b.push_back(0); }},
       {"a byte too many", [](Bytes& b) { b.push_back(0); }},
   };
   expect_refused(encode_ledger(full_position()).value(), cases);
+}
+
+TEST(LedgerTest, ADigestOfEarlierBuildsIsReadAsNone) {
+  const LedgerRecord record = encode_ledger(full_position()).value();
+  Bytes body = body_of(record);
+  body[70] = 1;
+  const auto decoded = decode_ledger(record.key, sealed(record.key, body));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  LedgerPosition without = full_position();
+  without.digest.reset();
+  EXPECT_EQ(*decoded, LedgerEntry(without));
 }
 
 TEST(LedgerTest, HostileKeysBehindAValidChecksum) {

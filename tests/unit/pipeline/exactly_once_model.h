@@ -21,7 +21,7 @@
 #include <variant>
 #include <vector>
 
-#include "bridge/envelope/record_digest.h"
+#include "bridge/record/record_digest.h"
 #include "tests/unit/pipeline/model.h"
 
 namespace drawbridge::fakes {
@@ -94,19 +94,13 @@ class ExactlyOnceModel {
       model_.violate("{} is visible before a header", Model::name(truth));
       return;
     }
-    auto& digester = digesters_[truth.at.topic];
-    if (!digester) {
-      digester = std::make_unique<RecordDigest>(
-          RecordDigest::create(*digest_key_, "here-id", truth.at.topic).value());
-    }
+    const RecordDigest digester(*digest_key_, "here-id", truth.at.topic);
     const auto view = [](const std::optional<std::string>& field) {
       return field ? std::optional(as_bytes(*field)) : std::nullopt;
     };
     const RecordId source{truth.at.partition, Offset{truth.source.offset}};
-    if (!digester->add(source, record.timestamp_ms, view(record.key), view(record.value),
-                       sums_[truth.at])) {
-      model_.violate("{} has no digest", Model::name(truth));
-    }
+    digester.add(source, record.timestamp_ms, view(record.key), view(record.value),
+                 sums_[truth.at]);
   }
 
   void see(const TopicPartition& at, const FakeRecord& record) {
@@ -202,9 +196,8 @@ class ExactlyOnceModel {
 
   Model& model_;
   bool begun_ = false;
-  std::optional<std::array<std::uint8_t, 32>> digest_key_;
-  std::map<std::string, std::unique_ptr<RecordDigest>> digesters_;  // by source topic
-  std::map<TopicPartition, RunningDigest> sums_;                    // of what is visible
+  std::optional<DigestKey> digest_key_;
+  std::map<TopicPartition, RunningDigest> sums_;  // of what is visible
   std::map<TopicPartition, LedgerPosition> said_;
   std::map<TopicPartition, std::uint64_t> newest_;  // visible, by source partition; ids rise
   std::map<std::pair<TopicPartition, TopicPartition>, std::uint64_t> order_;  // by place, too
