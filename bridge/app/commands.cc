@@ -8,9 +8,9 @@
 namespace drawbridge {
 
 std::vector<CommandSpec> all_commands() {
-  std::vector<CommandSpec> commands{run_command(),    lint_command(), echo_command(),
-                                    check_command(),  list_command(), demo_command(),
-                                    inspect_command()};
+  std::vector<CommandSpec> commands{run_command(),   lint_command(),   echo_command(),
+                                    check_command(), owners_command(), list_command(),
+                                    demo_command(),  inspect_command()};
   for (auto& command : offsets_commands()) commands.push_back(std::move(command));
   commands.push_back(reshard_command());
   for (auto& command : keys_commands()) commands.push_back(std::move(command));

@@ -20,6 +20,7 @@ CommandSpec inspect_command();                // inspect_command.cc
 std::vector<CommandSpec> offsets_commands();  // offsets_commands.cc
 CommandSpec reshard_command();                // reshard_command.cc
 std::vector<CommandSpec> keys_commands();     // keys_commands.cc
+CommandSpec owners_command();                 // owners_command.cc
 CommandSpec version_command();                // commands.cc
 
 }  // namespace drawbridge

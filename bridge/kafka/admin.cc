@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "bridge/kafka/errors.h"
+#include "bridge/kafka/source.h"
 
 namespace drawbridge::kafka {
 namespace {
@@ -230,6 +231,53 @@ Result<void> grow_topic(Client& client, const std::string& topic, std::int32_t p
   DRAWBRIDGE_TRY(check_topics(client, topics, count, what, "Alter"));
   if (trial == Trial::kYes) return {};
   return wait_visible(client, topic, partitions, deadline);
+}
+
+namespace {
+
+GroupMember to_member(const rd_kafka_MemberDescription_t& described) {
+  GroupMember member;
+  const char* instance = rd_kafka_MemberDescription_group_instance_id(&described);
+  member.instance =
+      instance != nullptr ? instance : rd_kafka_MemberDescription_client_id(&described);
+  member.host = rd_kafka_MemberDescription_host(&described);
+  if (const auto* assignment = rd_kafka_MemberDescription_assignment(&described))
+    member.dealt = from_list(rd_kafka_MemberAssignment_partitions(assignment));
+  return member;
+}
+
+}  // namespace
+
+Result<GroupInfo> describe_group(Client& client, const std::string& group, Duration timeout) {
+  const std::string what = fmt::format("describing group {}", group);
+  const QueuePtr queue(rd_kafka_queue_new(client.handle()));
+  const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout);
+  const char* name = group.c_str();
+  rd_kafka_DescribeConsumerGroups(client.handle(), &name, 1, options.get(), queue.get());
+  DRAWBRIDGE_ASSIGN(const EventPtr event, wait_result(client, queue.get(), what, timeout));
+  std::size_t count = 0;
+  const auto** groups = rd_kafka_DescribeConsumerGroups_result_groups(
+      rd_kafka_event_DescribeConsumerGroups_result(event.get()), &count);
+  if (count != 1) return fail(client.explain(RD_KAFKA_RESP_ERR__TIMED_OUT, what));
+  if (const auto* error = rd_kafka_ConsumerGroupDescription_error(groups[0])) {
+    return fail(naming_right(
+        make_error(rd_kafka_error_code(error), fmt::format("{}: {}", client.name(), what),
+                   rd_kafka_error_string(error)),
+        client.grantee(), {"Describe"}, Resource::kGroup, group));
+  }
+  GroupInfo info;
+  switch (rd_kafka_ConsumerGroupDescription_state(groups[0])) {
+    case RD_KAFKA_CONSUMER_GROUP_STATE_PREPARING_REBALANCE:
+    case RD_KAFKA_CONSUMER_GROUP_STATE_COMPLETING_REBALANCE:
+      info.settled = false;
+      break;
+    default:
+      break;
+  }
+  const std::size_t members = rd_kafka_ConsumerGroupDescription_member_count(groups[0]);
+  for (std::size_t i = 0; i < members; ++i)
+    info.members.push_back(to_member(*rd_kafka_ConsumerGroupDescription_member(groups[0], i)));
+  return info;
 }
 
 }  // namespace drawbridge::kafka

@@ -29,4 +29,16 @@ Result<void> create_topic(Client& client, const NewTopic& topic, Duration timeou
 Result<void> grow_topic(Client& client, const std::string& topic, std::int32_t partitions,
                         Duration timeout, Trial trial = Trial::kNo);
 
+struct GroupMember {
+  std::string instance;  // group.instance.id, or the client.id where it has none
+  std::string host;
+  std::vector<TopicPartition> dealt;
+};
+struct GroupInfo {
+  bool settled = true;  // nothing is being dealt just now
+  std::vector<GroupMember> members;
+};
+// Empty for a group that does not exist. Errors: kAuthorization.
+Result<GroupInfo> describe_group(Client& client, const std::string& group, Duration timeout);
+
 }  // namespace drawbridge::kafka

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bridge/base/log.h"
+#include "bridge/kafka/admin.h"
 #include "bridge/kafka/errors.h"
 #include "bridge/kafka/settings.h"
 #include "bridge/kafka/source.h"
@@ -22,13 +23,6 @@ constexpr Duration kDescribeLimit = std::chrono::seconds(5);
 constexpr const char* kNoTopic = "__drawbridge.none";
 
 Instant now() { return SystemClock().now(); }
-
-std::vector<TopicPartition> partitions_of(const rd_kafka_topic_partition_list_t* list) {
-  std::vector<TopicPartition> partitions;
-  for (int i = 0; list != nullptr && i < list->cnt; ++i)
-    partitions.push_back({list->elems[i].topic, Partition{list->elems[i].partition}});
-  return partitions;
-}
 
 GroupEvent trouble(Error error) {
   GroupEvent event;
@@ -195,27 +189,11 @@ bool KafkaGroup::outdated(const std::vector<TopicPartition>& assigned) {
 
 // The topics that any member has a partition of.
 Result<std::set<std::string>> KafkaGroup::dealt_topics() {
-  rd_kafka_t* rk = client().handle();
-  const QueuePtr answers(rd_kafka_queue_new(rk));
-  const char* name = member_->options.name.c_str();
-  rd_kafka_DescribeConsumerGroups(rk, &name, 1, nullptr, answers.get());
-  const EventPtr answer(rd_kafka_queue_poll(answers.get(), to_millis(kDescribeLimit)));
-  const auto* result =
-      answer ? rd_kafka_event_DescribeConsumerGroups_result(answer.get()) : nullptr;
-  std::size_t count = 0;
-  const auto* groups =
-      result == nullptr ? nullptr : rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
-  const auto* error = count == 1 ? rd_kafka_ConsumerGroupDescription_error(groups[0]) : nullptr;
-  if (count != 1 || error != nullptr)
-    return fail(ErrorCode::kUnavailable, "group {} cannot be described", name);
+  DRAWBRIDGE_ASSIGN(const GroupInfo group,
+                    describe_group(client(), member_->options.name, kDescribeLimit));
   std::set<std::string> topics;
-  for (std::size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(groups[0]); ++i) {
-    const auto* member = rd_kafka_ConsumerGroupDescription_member(groups[0], i);
-    const auto* assignment = rd_kafka_MemberDescription_assignment(member);
-    for (const TopicPartition& at : partitions_of(
-             assignment == nullptr ? nullptr : rd_kafka_MemberAssignment_partitions(assignment)))
-      topics.insert(at.topic);
-  }
+  for (const GroupMember& member : group.members)
+    for (const TopicPartition& at : member.dealt) topics.insert(at.topic);
   return topics;
 }
 
@@ -251,7 +229,7 @@ std::optional<GroupEvent> KafkaGroup::take(rd_kafka_event_t& event) {
 std::optional<GroupEvent> KafkaGroup::rebalance(rd_kafka_event_t& event) {
   rd_kafka_t* rk = client().handle();
   GroupEvent told;
-  told.partitions = partitions_of(rd_kafka_event_topic_partition_list(&event));
+  told.partitions = from_list(rd_kafka_event_topic_partition_list(&event));
   if (rd_kafka_event_error(&event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
     told.kind = GroupEvent::Kind::kAssigned;
     // The library takes part in no other generation before it is answered.

@@ -63,4 +63,10 @@ Result<void> probe_grow(const ClusterOptions& cluster, const std::string& topic,
   return grow_topic(*client, topic, partitions, timeout, Trial::kYes);
 }
 
+Result<GroupInfo> probe_group(const ClusterOptions& cluster, const std::string& group,
+                              Duration timeout) {
+  DRAWBRIDGE_ASSIGN(const auto client, Client::make(admin_settings(cluster, {}), nullptr));
+  return describe_group(*client, group, timeout);
+}
+
 }  // namespace drawbridge::kafka

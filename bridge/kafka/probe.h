@@ -8,6 +8,7 @@
 
 #include "bridge/base/clock.h"
 #include "bridge/base/result.h"
+#include "bridge/kafka/admin.h"
 #include "bridge/pipeline/options.h"
 #include "bridge/pipeline/ports.h"
 
@@ -38,5 +39,9 @@ Result<void> probe_read(const ClusterOptions& cluster, const std::string& topic,
 Result<void> probe_create(const ClusterOptions& cluster, const NewTopic& topic, Duration timeout);
 Result<void> probe_grow(const ClusterOptions& cluster, const std::string& topic,
                         std::int32_t partitions, Duration timeout);
+
+// Who is in a group, and what each was dealt.
+Result<GroupInfo> probe_group(const ClusterOptions& cluster, const std::string& group,
+                              Duration timeout);
 
 }  // namespace drawbridge::kafka

@@ -53,6 +53,13 @@ PartitionsPtr to_list(std::span<const TopicPartition> at) {
   return list;
 }
 
+std::vector<TopicPartition> from_list(const rd_kafka_topic_partition_list_t* list) {
+  std::vector<TopicPartition> partitions;
+  for (int i = 0; list != nullptr && i < list->cnt; ++i)
+    partitions.push_back({list->elems[i].topic, Partition{list->elems[i].partition}});
+  return partitions;
+}
+
 Result<std::unique_ptr<Source>> KafkaSource::make(const PipelineOptions& pipeline,
                                                   std::span<Waker* const> shard_wakers) {
   std::unique_ptr<KafkaSource> source(new KafkaSource());

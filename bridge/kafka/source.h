@@ -99,5 +99,7 @@ class KafkaSource final : public Source, private ClientListener {
 
 // TOPIC [PARTITION] lists for the library.
 PartitionsPtr to_list(std::span<const TopicPartition> at);
+// nullptr: none.
+std::vector<TopicPartition> from_list(const rd_kafka_topic_partition_list_t* list);
 
 }  // namespace drawbridge::kafka

@@ -1,5 +1,6 @@
 """Daemons of one name share a pipeline, and take over from each other."""
 
+import json
 import re
 import signal
 import time
@@ -125,6 +126,12 @@ def test_a_frozen_owner_neither_writes_nor_steals_back(shared):
 def test_static_membership_moves_nothing_in_a_restart(shared):
     first, second = shared.start("a"), shared.start("b")
     shared.wait_shared_by(first, second)
+    owned = first.with_config("owners", "--format", "json")
+    assert owned.status == 0, owned.text
+    parts = json.loads(owned.out)[0]["parts"]
+    assert len(parts) == PARTITIONS
+    for name, instance in (("a", first), ("b", second)):
+        assert sum(part["instance"] == name for part in parts) == shared.parts(instance)
     shared.work()
     time.sleep(1)
     dealt = second.log_text().count("pipeline running")
