@@ -29,6 +29,8 @@ for stage in "$@"; do
   esac
 done
 [ $# -gt 0 ] || set -- $stages
+asked=$*
+ahead=
 
 passed=0
 failed=0
@@ -37,6 +39,7 @@ failures=
 jobs=$(nproc 2> /dev/null || echo 2)
 results=build/test-results
 python=python3
+lowly=
 # The checkout may belong to another user than root.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=*
 export PYTHONDONTWRITEBYTECODE=1
@@ -134,7 +137,7 @@ install_parts() {
 configure() {
   preset=$1
   shift
-  cmake --preset "$preset" "$@" > "$results/$preset-configure.log" 2>&1 && return 0
+  $lowly cmake --preset "$preset" "$@" > "$results/$preset-configure.log" 2>&1 && return 0
   cat "$results/$preset-configure.log"
   return 1
 }
@@ -143,7 +146,7 @@ build() {
   preset=$1
   shift
   [ $# -eq 0 ] || set -- --target "$@"
-  cmake --build "build/$preset" -j "$jobs" "$@" > "$results/$preset-build.log" 2>&1 && return 0
+  $lowly cmake --build "build/$preset" -j "$jobs" "$@" > "$results/$preset-build.log" 2>&1 && return 0
   # The compiler's own words, without ninja's progress.
   grep -v '^\[[0-9]*/[0-9]*\] \(Building\|Linking\|Creating\)' "$results/$preset-build.log" |
     head -n 200
@@ -255,6 +258,7 @@ stage_systemd() {
 stage_e2e() {
   release
   install_parts
+  build_ahead
   say "end to end"
   rm -f "$results"/e2e-*
   e2e_half 0 20000-25999 &
@@ -293,24 +297,43 @@ stage_fault() {
   tally_files fault $? "$results/fault.xml"
 }
 
-# sanitized PRESET [ROOMS]: the unit test programs alone, every one of the project's sources
-# instrumented. The simulation runs a tenth as often as in the release build.
+# The command line's programs are run by the e2e stage; threads meet in these rooms only.
+asan_rooms='base|record|envelope|keys|transform|transforms|checkpoint|pipeline|kafka|config'
+tsan_rooms='base|keys|checkpoint|pipeline|kafka'
+
+# build_sanitized PRESET ROOMS: the unit test programs alone, every one of the project's sources
+# instrumented.
+build_sanitized() {
+  configure "$1" -DDRAWBRIDGE_BENCH=OFF && build "$1" $(unit_targets | grep -E "^($2)_test\$")
+}
+
+# In the background and at the lowest priority, while stages run that mostly wait.
+build_ahead() {
+  [ -z "$ahead" ] || return 0
+  (
+    lowly="nice -n 19"
+    jobs=1
+    case " $asked " in *" asan "*) build_sanitized asan "$asan_rooms" ;; esac
+    case " $asked " in *" tsan "*) build_sanitized tsan "$tsan_rooms" ;; esac
+  ) > /dev/null 2>&1 &
+  ahead=$!
+}
+
+# sanitized PRESET ROOMS: the simulation runs a tenth as often as in the release build.
 sanitized() {
   say "unit and engine tests under $1"
   install_build
-  rooms=${2:-.*}
-  targets=$(unit_targets | grep -E "^($rooms)_test\$")
-  if configure "$1" -DDRAWBRIDGE_BENCH=OFF && build "$1" $targets; then
+  [ -z "$ahead" ] || wait "$ahead"
+  if build_sanitized "$1" "$2"; then
     export DRAWBRIDGE_SIM_RUNS="${DRAWBRIDGE_SIM_RUNS:-1000}"
-    unit_programs "$1" 900 "$rooms"
+    unit_programs "$1" 900 "$2"
   else
     lose "$1-build" "the $1 build failed"
   fi
 }
 
-# The command line's programs are run by the e2e stage; threads meet in these rooms only.
-stage_asan() { sanitized asan 'base|record|envelope|keys|transform|transforms|checkpoint|pipeline|kafka|config'; }
-stage_tsan() { sanitized tsan 'base|keys|checkpoint|pipeline|kafka'; }
+stage_asan() { sanitized asan "$asan_rooms"; }
+stage_tsan() { sanitized tsan "$tsan_rooms"; }
 
 fuzz_one() {
   name=$1

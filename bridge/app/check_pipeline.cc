@@ -435,9 +435,9 @@ class PipelineCheck {
     }
     written_.push_back(ledger->topic);
     if (!ledger->exists) {
-      will_be_made(with(pipeline_.target, pipeline_.target_properties),
-                   {{"cleanup.policy", "compact"}}, fmt::format("the ledger {}", ledger->topic),
-                   ledger->topic, static_cast<std::int32_t>(pipeline_.shards));
+      will_be_made(with(pipeline_.target, pipeline_.target_properties), ledger_config(),
+                   fmt::format("the ledger {}", ledger->topic), ledger->topic,
+                   static_cast<std::int32_t>(pipeline_.shards));
     }
     Waker waker;
     SinkOptions options;

@@ -61,10 +61,8 @@ Result<LedgerPlace> find_ledger(const PipelineOptions& pipeline, Target& target,
 
 Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const LedgerPlace& place,
                          Duration timeout) {
-  NewTopic topic{place.topic,
-                 static_cast<std::int32_t>(pipeline.shards),
-                 pipeline.create_topics.replication_factor,
-                 {{"cleanup.policy", "compact"}}};
+  NewTopic topic{place.topic, static_cast<std::int32_t>(pipeline.shards),
+                 pipeline.create_topics.replication_factor, ledger_config()};
   const auto created = target.create_topic(topic, timeout);
   if (!created && created.error().code == ErrorCode::kAuthorization) {
     return fail(ErrorCode::kAuthorization,
@@ -74,6 +72,13 @@ Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const 
   }
   if (!created && created.error().code != ErrorCode::kExists) return fail(created.error());
   return {};
+}
+
+const TopicConfig& ledger_config() {
+  // Brokers do not compact the newest segment, and a start reads all of it. Hosted ones refuse
+  // smaller ones than this.
+  static const TopicConfig config{{"cleanup.policy", "compact"}, {"segment.bytes", "52428800"}};
+  return config;
 }
 
 std::string lease_group(const PipelineOptions& pipeline) {

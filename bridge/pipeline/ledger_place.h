@@ -44,6 +44,9 @@ Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const 
 // The group on the target that deals out the shards (SCALE_OUT.md).
 std::string lease_group(const PipelineOptions& pipeline);
 
+// What a ledger is created with.
+const TopicConfig& ledger_config();
+
 // The mark of a pipeline's commits to its group on the source (Source::mark_commits).
 std::string commit_mark(const LedgerOwner& owner, const std::string& target_cluster_id);
 

@@ -94,7 +94,7 @@ class Load(threading.Thread):
         return {key: state.rindex(ACKNOWLEDGED) + 1 for key, state in self._snapshot()
                 if ACKNOWLEDGED in state}
 
-    def wait_alive(self, topic=None, timeout=60):
+    def wait_alive(self, topic=None, timeout=180):
         """Returns when the source has acknowledged more records (of `topic`, in this life of it)."""
         def count():
             return sum(state.count(ACKNOWLEDGED) for key, state in self._snapshot()

@@ -166,7 +166,7 @@ TEST_F(ReshardTest, DealsPositionsToAnotherNumberOfShards) {
   }
   EXPECT_GT(proven, 0U);
   EXPECT_LT(proven, 8U);
-  EXPECT_EQ(there.config(ledger_name("orders", 2)).at("cleanup.policy"), "compact");
+  EXPECT_EQ(there.config(ledger_name("orders", 2)), ledger_config());
   EXPECT_TRUE(find());
   EXPECT_EQ(group.size(), 0U) << "it has left";
   EXPECT_EQ(move()->done, Done::kNothing);
