@@ -16,6 +16,22 @@ Instant now() { return SystemClock().now(); }
 // What asking again will not mend.
 bool is_final(const Error& error) { return class_of(error.code) != ErrorClass::kRetry; }
 
+// The log's end with all that is not decided yet.
+Result<Offset> high_watermark(const ClusterOptions& cluster, const TopicPartition& at,
+                              Duration timeout) {
+  ClientConfig config = reader_settings(cluster);
+  config.owned.insert_or_assign("isolation.level", "read_uncommitted");
+  DRAWBRIDGE_ASSIGN(const auto client, Client::make(config, nullptr));
+  Watermarks marks{};
+  const auto error =
+      rd_kafka_query_watermark_offsets(client->handle(), at.topic.c_str(), at.partition.value,
+                                       &marks.low.value, &marks.high.value, to_millis(timeout));
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return fail(client->explain(
+        error, fmt::format("asking for the end of {} [{}]", at.topic, at.partition.value)));
+  return marks.high;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TopicReader>> TopicReader::open(const ClusterOptions& cluster,
@@ -46,7 +62,17 @@ Result<std::unique_ptr<TopicReader>> TopicReader::open(const ClusterOptions& clu
   for (std::int32_t i = 0; i < info.partitions(); ++i) {
     if (range.partition && range.partition->value != i) continue;
     const TopicPartition at{topic, Partition{i}};
+    Offset written;
+    if (range.decided) {
+      DRAWBRIDGE_ASSIGN(written, high_watermark(cluster, at, deadline - now()));
+    }
     DRAWBRIDGE_ASSIGN(const Watermarks marks, reader->source_->watermarks(at, deadline - now()));
+    if (marks.high < written)
+      return fail(
+          ErrorCode::kUnavailable,
+          "{} [{}]: somebody's transaction is open at offset {} and hides what follows, up to "
+          "{}; kafka-transactions.sh describe-producers names its producer, and abort ends it",
+          reader->name_, i, marks.high.value, written.value);
     const Offset end = std::min(range.to.value_or(marks.high), marks.high);
     const Offset from =
         range.newest ? Offset{end.value - *range.newest} : range.from.value_or(marks.low);

@@ -1,4 +1,4 @@
-// Reads a stretch of a topic, for looking at it: `inspect`, `check`. Touches no group.
+// Reads a stretch of a topic: for `inspect` and `check`, and ledgers. Touches no group.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,9 @@ struct ReadRange {
   std::optional<Offset> from{};          // default: the log's start; what is gone is left out
   std::optional<Offset> to{};            // one past the last; default: the log's end when opened
   std::optional<std::int64_t> newest{};  // instead of `from`: so many before the end
+  // Readers see nothing past the first transaction that is still open. kUnavailable where there is
+  // one, since what it hides is not the end.
+  bool decided = false;
 };
 
 // Used by one thread. Batches must be cleared before the reader ends.

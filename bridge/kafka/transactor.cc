@@ -359,6 +359,7 @@ void Transactor::Work::take_over() {
 Result<void> Transactor::Work::read_ledger(std::vector<LedgerRecord>& out) {
   ReadRange range;
   range.partition = Partition{options_.ledger_partition};
+  range.decided = true;
   DRAWBRIDGE_ASSIGN(auto reader,
                     TopicReader::open(cluster_, options_.ledger_topic, range, kLedgerTimeout));
   Batch batch;

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 
+import confluent_kafka
 import yaml
 from crash_test import PARTITIONS, Writer, account_for
 
@@ -114,6 +115,41 @@ def test_brokers_restart(own_broker, bridge, unique):
     assert made.terminate() == 0
     made.until_caught_up()
     assert account_for(here, there, topic) == 0
+
+
+def test_a_strangers_open_transaction_hides_no_position(source, target, bridge, unique):
+    topic, name = source.create_topic(unique(), PARTITIONS), unique("p")
+    made = bridge(configuration(source, target, {name: exactly_once(topic)}))
+
+    def copied():
+        return sum(map(len, target.read(topic).values()))
+
+    def produce(first):
+        source.produce(topic, [{"value": b"%d" % i, "partition": i % PARTITIONS}
+                               for i in range(first, first + 200)])
+
+    produce(0)
+    made.until_caught_up()
+    made.start()
+    produce(200)
+    wait_until(lambda: copied() == 400, 60, "the shards to work")
+    stranger = confluent_kafka.Producer(target.client(**{"transactional.id": unique("stranger")}))
+    stranger.init_transactions(30)
+    stranger.begin_transaction()
+    for shard in range(2):
+        stranger.produce(f"__drawbridge.ledger.tests.{name}.1", b"?", b"?", partition=shard)
+    stranger.flush(30)
+    produce(400)
+    wait_until(lambda: copied() == 600, 60, "what is committed behind the open transaction")
+    assert made.terminate() == 0
+    produce(600)
+    made.start()
+    made.wait_for("somebody's transaction is open")
+    assert copied() == 600
+    stranger.abort_transaction(30)
+    wait_until(lambda: copied() >= 800, 60, "the rest")
+    assert made.terminate() == 0
+    assert account_for(source, target, topic) == 0
 
 
 def test_dead_letters_go_with_the_transaction(source, target, bridge, unique):
