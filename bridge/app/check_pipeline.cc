@@ -13,7 +13,9 @@
 #include "bridge/envelope/wrap.h"
 #include "bridge/kafka/probe.h"
 #include "bridge/kafka/rights.h"
+#include "bridge/kafka/topic_reader.h"
 #include "bridge/pipeline/ledger_place.h"
+#include "bridge/pipeline/shard_ledger.h"
 #include "bridge/pipeline/start_position.h"
 #include "bridge/pipeline/target_topics.h"
 #include "bridge/pipeline/topic_selector.h"
@@ -460,9 +462,9 @@ class PipelineCheck {
         return;
       }
       if (none_yet || (*sink)->take_transaction_event()) {
-        report_.ok(subject_, fmt::format("transactions can be begun as {}{}",
-                                         options.transaction->transactional_id,
-                                         none_yet ? "" : " and the ledger can be read"));
+        report_.ok(subject_, fmt::format("transactions can be begun as {}",
+                                         options.transaction->transactional_id));
+        if (!none_yet) check_ledger(ledger->topic);
         return;
       }
       waker.wait(std::chrono::milliseconds(100));
@@ -470,6 +472,26 @@ class PipelineCheck {
     report_.failure(subject_, {ErrorCode::kUnavailable,
                                fmt::format("the coordinator of transactions of {} does not answer",
                                            pipeline_.target.name)});
+  }
+
+  // What a shard would find at its start.
+  void check_ledger(const std::string& topic) {
+    const ClusterOptions cluster = with(pipeline_.target, pipeline_.target_properties);
+    for (std::uint32_t shard = 0; shard < pipeline_.shards; ++shard) {
+      const auto log =
+          kafka::read_ledger(cluster, topic, static_cast<std::int32_t>(shard), kTimeout);
+      if (!log) {
+        report_.failure(subject_, log.error());
+        return;
+      }
+      if (auto contents = decode_contents(log->records); !contents) {
+        Error& error = contents.error();
+        error.message = fmt::format("{} [{}]: {}", topic, shard, error.message);
+        report_.failure(subject_, error);
+        return;
+      }
+    }
+    report_.ok(subject_, fmt::format("the ledger {} can be read", topic));
   }
 
   // Without joining: the others would have to put down their work.

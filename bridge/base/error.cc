@@ -28,6 +28,8 @@ constexpr std::array kTable{
               "point state-directory elsewhere, or run the version that wrote it"},
     ErrorInfo{kLocked, "locked", kStop, "another process holds the state directory",
               "stop the other daemon, or give this one its own state-directory"},
+    ErrorInfo{kLedger, "ledger", kPipeline, "the ledger on the target holds what is not a ledger's",
+              "find who writes to it; what to do about the record, the message says"},
     ErrorInfo{kUnavailable, "unavailable", kRetry, "a broker cannot be reached or is electing",
               "nothing, if it passes; otherwise check brokers and network"},
     ErrorInfo{kAuthentication, "authentication", kPipeline, "the cluster refuses the credentials",

@@ -22,6 +22,7 @@ enum class ErrorCode : std::uint8_t {
   kCorrupt,     // stored state is damaged
   kForeign,     // stored state belongs to another daemon, or is newer than this program
   kLocked,      // another process holds the lock
+  kLedger,
   // Kafka.
   kUnavailable,     // transport, leader change, not enough replicas: passes by itself
   kAuthentication,  // the cluster refuses who we are

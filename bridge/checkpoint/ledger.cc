@@ -189,6 +189,10 @@ Result<LedgerRecord> encode_ledger(const LedgerEntry& entry) {
   return std::visit([](const auto& which) { return encode(which); }, entry);
 }
 
+bool is_ledger_key(ByteView key) {
+  return !key.empty() && (key.front() == kHeaderKey || key.front() == kPositionKey);
+}
+
 Result<LedgerEntry> decode_ledger(ByteView key, ByteView value) {
   // First of all: what does not hold says nothing, not even that it is newer.
   DRAWBRIDGE_ASSIGN(const ByteView body, open_value(key, value));

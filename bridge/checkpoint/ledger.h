@@ -70,6 +70,9 @@ struct LedgerRecord {
   Bytes value;
 };
 
+// Whether it could be the key of a ledger's record, going by its kind.
+bool is_ledger_key(ByteView key);
+
 // Errors: kInvalid, naming the field.
 Result<LedgerRecord> encode_ledger(const LedgerEntry& entry);
 

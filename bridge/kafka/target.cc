@@ -22,6 +22,10 @@ Result<std::string> KafkaTarget::cluster_id(Duration timeout) {
   return client_->cluster_id(timeout);
 }
 
+Result<std::vector<TopicInfo>> KafkaTarget::topics(Duration timeout) {
+  return list_topics(*client_, timeout);
+}
+
 Result<TopicInfo> KafkaTarget::topic(const std::string& name, Duration timeout) {
   auto described = describe_topic(*client_, name, timeout);
   if (described) return described;

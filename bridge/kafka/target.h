@@ -15,6 +15,7 @@ class KafkaTarget final : public Target {
                                               const Properties& properties);
 
   Result<std::string> cluster_id(Duration timeout) override;
+  Result<std::vector<TopicInfo>> topics(Duration timeout) override;
   Result<TopicInfo> topic(const std::string& name, Duration timeout) override;
   Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) override;
   Result<void> create_topic(const NewTopic& topic, Duration timeout) override;

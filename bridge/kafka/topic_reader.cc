@@ -11,7 +11,13 @@
 namespace drawbridge::kafka {
 namespace {
 
+constexpr std::size_t kLedgerBatch = 1000;
+
 Instant now() { return SystemClock().now(); }
+
+Bytes bytes_of(const std::optional<ByteView>& view) {
+  return view ? Bytes(view->begin(), view->end()) : Bytes();
+}
 
 // What asking again will not mend.
 bool is_final(const Error& error) { return class_of(error.code) != ErrorClass::kRetry; }
@@ -130,6 +136,26 @@ Result<void> TopicReader::take(Batch& batch, std::size_t first, std::size_t firs
     }
   }
   return {};
+}
+
+Result<LedgerLog> read_ledger(const ClusterOptions& cluster, const std::string& topic,
+                              std::int32_t partition, Duration timeout) {
+  ReadRange range;
+  range.partition = Partition{partition};
+  range.decided = true;
+  DRAWBRIDGE_ASSIGN(auto reader, TopicReader::open(cluster, topic, range, timeout));
+  LedgerLog log;
+  Batch batch;
+  while (!reader->done()) {
+    DRAWBRIDGE_TRY(reader->next(batch, kLedgerBatch, timeout));
+    for (std::size_t i = 0; i < batch.size; ++i) {
+      const Record& record = batch.records[i];
+      log.records.push_back({bytes_of(record.key), bytes_of(record.value)});
+      log.next = record.offset.next();
+    }
+    batch.clear();
+  }
+  return log;
 }
 
 }  // namespace drawbridge::kafka

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bridge/pipeline/ports.h"
 
@@ -44,5 +45,14 @@ class TopicReader {
   std::map<std::uint32_t, Offset> ends_;  // of partitions that are not done, by partition
   std::string name_;
 };
+
+// All that a ledger's partition holds, once nobody's transaction is open in it. `timeout` is for
+// each wait. Errors: those of TopicReader.
+struct LedgerLog {
+  std::vector<LedgerRecord> records;
+  Offset next;  // behind the last of them
+};
+Result<LedgerLog> read_ledger(const ClusterOptions& cluster, const std::string& topic,
+                              std::int32_t partition, Duration timeout);
 
 }  // namespace drawbridge::kafka

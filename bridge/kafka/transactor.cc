@@ -27,11 +27,6 @@ constexpr Duration kLastAbort = std::chrono::seconds(3);
 // The library cannot go on with this one where it was: a timeout spoils the transaction.
 constexpr Duration kOffsetsTimeout = std::chrono::seconds(30);
 constexpr Duration kEndLimit = std::chrono::seconds(3);
-constexpr std::size_t kLedgerBatch = 1000;
-
-Bytes bytes_of(const std::optional<ByteView>& view) {
-  return view ? Bytes(view->begin(), view->end()) : Bytes();
-}
 
 }  // namespace
 
@@ -72,7 +67,6 @@ class Transactor::Work {
   void take_over();
   void offsets();
   void end(Job job);
-  Result<void> read_ledger(std::vector<LedgerRecord>& out);
   bool call(const char* what, const Call& function, Duration timeout, bool& abortable,
             Error& error);
   void fail_with(Error error);
@@ -339,9 +333,11 @@ void Transactor::Work::take_over() {
   }
   TransactionEvent ready;
   while (!ending()) {
-    ready.ledger.clear();
-    auto read = read_ledger(ready.ledger);
+    auto read =
+        read_ledger(cluster_, options_.ledger_topic, options_.ledger_partition, kLedgerTimeout);
     if (read) {
+      ready.ledger = std::move(read->records);
+      ledger_next_ = read->next.value;
       post(std::move(ready));
       return;
     }
@@ -354,25 +350,6 @@ void Transactor::Work::take_over() {
                {{"client", client_->name()}, {"error", read.error().message}});
     std::this_thread::sleep_for(kPause);
   }
-}
-
-Result<void> Transactor::Work::read_ledger(std::vector<LedgerRecord>& out) {
-  ReadRange range;
-  range.partition = Partition{options_.ledger_partition};
-  range.decided = true;
-  DRAWBRIDGE_ASSIGN(auto reader,
-                    TopicReader::open(cluster_, options_.ledger_topic, range, kLedgerTimeout));
-  Batch batch;
-  while (!reader->done()) {
-    DRAWBRIDGE_TRY(reader->next(batch, kLedgerBatch, kLedgerTimeout));
-    for (std::size_t i = 0; i < batch.size; ++i) {
-      const Record& record = batch.records[i];
-      out.push_back({bytes_of(record.key), bytes_of(record.value)});
-      wrote_ledger(record.offset.value);
-    }
-    batch.clear();
-  }
-  return {};
 }
 
 // Where the shard is leased, and they were not sent yet: offsets_sent_ or offsets_error_ says what

@@ -1,10 +1,30 @@
 #include "bridge/pipeline/ledger_place.h"
 
+#include <algorithm>
+#include <charconv>
+
 namespace drawbridge {
 namespace {
 
 // The first epoch of a pipeline that had another name before.
 constexpr std::uint32_t kFirstAfterRenaming = 2;
+
+// The highest epoch among the topics that can be seen; 0: none. Somebody may have tidied up closed
+// ones below it.
+Result<std::uint32_t> highest_epoch(const LedgerOwner& owner, Target& target, Duration timeout) {
+  DRAWBRIDGE_ASSIGN(std::string prefix, ledger_topic(owner.daemon, owner.pipeline, 1));
+  prefix.pop_back();  // the epoch
+  DRAWBRIDGE_ASSIGN(const auto topics, target.topics(timeout));
+  std::uint32_t highest = 0;
+  for (const TopicInfo& topic : topics) {
+    if (!topic.name.starts_with(prefix)) continue;
+    const char* end = topic.name.data() + topic.name.size();
+    std::uint32_t epoch = 0;
+    const auto parsed = std::from_chars(topic.name.data() + prefix.size(), end, epoch);
+    if (parsed.ec == std::errc() && parsed.ptr == end) highest = std::max(highest, epoch);
+  }
+  return highest;
+}
 
 }  // namespace
 
@@ -21,8 +41,10 @@ Result<std::optional<LedgerTopic>> ledger_of(const LedgerOwner& owner, std::uint
 
 Result<std::optional<LedgerTopic>> newest_ledger(const LedgerOwner& owner, Target& target,
                                                  Duration timeout) {
+  DRAWBRIDGE_ASSIGN(const std::uint32_t highest, highest_epoch(owner, target, timeout));
   std::optional<LedgerTopic> newest;
-  for (std::uint32_t epoch = 1;; ++epoch) {
+  // One that may not be described is not seen, and is an error here.
+  for (std::uint32_t epoch = std::max(highest, 1U);; ++epoch) {
     DRAWBRIDGE_ASSIGN(auto found, ledger_of(owner, epoch, target, timeout));
     if (!found && epoch >= kFirstAfterRenaming) return newest;
     if (found) newest = std::move(found);

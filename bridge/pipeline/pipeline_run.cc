@@ -169,6 +169,13 @@ Result<void> Pipeline::Run::load_checkpoints() {
 Result<void> Pipeline::Run::take_ledger() {
   DRAWBRIDGE_ASSIGN(ledger_, find_ledger(options_, *target_, kTimeout));
   if (ledger_.exists) return {};
+  const auto before = pipeline_.deps_.store.load(options_.name);
+  if (before && !before->empty()) {
+    log(Level::kWarning,
+        "there is no ledger yet, and the state directory has positions: right where the pipeline "
+        "delivered at least once before. Where its ledger was deleted, records will be repeated",
+        {{"pipeline", options_.name}, {"topic", ledger_.topic}});
+  }
   DRAWBRIDGE_TRY(make_ledger(options_, *target_, ledger_, kTimeout));
   log(Level::kInfo, "ledger created",
       {{"pipeline", options_.name}, {"topic", ledger_.topic}, {"partitions", options_.shards}});

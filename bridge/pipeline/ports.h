@@ -323,6 +323,8 @@ class Target {
   virtual ~Target() = default;
 
   virtual Result<std::string> cluster_id(Duration timeout) = 0;
+  // Those that this user may see.
+  virtual Result<std::vector<TopicInfo>> topics(Duration timeout) = 0;
   // Never creates it. Errors: kUnknownTopic.
   virtual Result<TopicInfo> topic(const std::string& name, Duration timeout) = 0;
   virtual Result<TopicConfig> topic_config(const std::string& topic, Duration timeout) = 0;

@@ -8,23 +8,49 @@
 
 namespace drawbridge {
 
+namespace {
+
+Error unreadable(const LedgerRecord& record, const Error& error) {
+  // A newer program's is nobody's mistake.
+  if (error.code == ErrorCode::kForeign && is_ledger_key(record.key)) return error;
+  std::string key;
+  for (const std::uint8_t byte : record.key) key += fmt::format("{:02x}", byte);
+  return {ErrorCode::kLedger,
+          fmt::format("the ledger's record of key (hexadecimal) {} cannot be read: {}. {}",
+                      key.empty() ? "none" : key, error.message,
+                      is_ledger_key(record.key)
+                          ? "It was damaged or deleted: restore the topic, or say with drawbridge "
+                            "offsets reset where to go on under another pipeline name"
+                          : "It is not drawbridge's: write a record of this key without a value "
+                            "to the partition, and it is passed over")};
+}
+
+}  // namespace
+
 Result<LedgerContents> decode_contents(std::span<const LedgerRecord> records) {
-  // The newest record of a key counts: compaction comes when it likes.
+  std::map<ByteView, const LedgerRecord*, decltype([](ByteView a, ByteView b) {
+             return std::ranges::lexicographical_compare(a, b);
+           })>
+      newest;  // compaction comes when it likes
+  for (const LedgerRecord& record : records) newest.insert_or_assign(record.key, &record);
   LedgerContents contents;
   std::map<std::pair<std::string, TopicPartition>, LedgerPosition> positions;
-  for (const LedgerRecord& record : records) {
-    DRAWBRIDGE_ASSIGN(LedgerEntry entry, decode_ledger(record.key, record.value));
+  for (const auto& [key, record] : newest) {
+    if (record->value.empty() && !key.empty() && !is_ledger_key(key)) continue;
+    auto decoded = decode_ledger(record->key, record->value);
+    if (!decoded) return fail(unreadable(*record, decoded.error()));
+    LedgerEntry& entry = *decoded;
     if (auto* said = std::get_if<LedgerHeader>(&entry)) {
       contents.header = std::move(*said);
       continue;
     }
     auto& position = std::get<LedgerPosition>(entry);
     contents.sequence = std::max(contents.sequence, position.sequence);
-    std::pair key{position.cluster_id, position.at};
-    positions.insert_or_assign(std::move(key), std::move(position));
+    std::pair of{position.cluster_id, position.at};
+    positions.insert_or_assign(std::move(of), std::move(position));
   }
   if (!contents.header && !positions.empty()) {
-    return fail(ErrorCode::kCorrupt,
+    return fail(ErrorCode::kLedger,
                 "the ledger has positions and no header: somebody has written to it, or deleted "
                 "from it");
   }

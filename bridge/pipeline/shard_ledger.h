@@ -33,7 +33,9 @@ struct LedgerContents {
   std::uint64_t sequence = 0;  // the highest
 };
 
-// Errors: kCorrupt, kForeign (a newer program); kCorrupt, too, for positions without a header.
+// Of each key the newest record counts. One that is not ours at all is passed over once it has been
+// deleted, which is how it is got rid of. Errors: kLedger, naming the key; kForeign (a newer
+// program); kLedger, too, for positions without a header.
 Result<LedgerContents> decode_contents(std::span<const LedgerRecord> records);
 
 // "epoch 2", "epoch 2 of pipeline p of daemon d": where a closed ledger was moved to.
@@ -55,7 +57,7 @@ class ShardLedger {
   explicit ShardLedger(LedgerIdentity identity) : identity_(std::move(identity)) {}
 
   // What the shard's partition holds, in order, read when nobody else could write any more. May be
-  // called again, with a new producer. Errors: kCorrupt, kForeign (a newer program; another
+  // called again, with a new producer. Errors: kLedger, kForeign (a newer program; another
   // cluster), those of check_header().
   Result<void> read(std::span<const LedgerRecord> records);
   [[nodiscard]] bool known() const { return known_; }

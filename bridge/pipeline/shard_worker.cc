@@ -387,8 +387,11 @@ void ShardWorker::take_transaction_events(Instant now) {
 }
 
 void ShardWorker::ledger_ready(const TransactionEvent& event, Instant now) {
-  if (const auto read = deps_.ledger->read(event.ledger); !read) {
-    core_.fail(read.error());
+  if (auto read = deps_.ledger->read(event.ledger); !read) {
+    Error& error = read.error();
+    error.message = fmt::format("{} [{}]: {}", deps_.transaction->ledger_topic,
+                                deps_.transaction->ledger_partition, error.message);
+    core_.fail(std::move(error));
     return;
   }
   hash_seed_ = deps_.ledger->hash_seed();

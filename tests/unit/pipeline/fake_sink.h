@@ -32,6 +32,10 @@ class FakeTarget final : public Target {
       : cluster_(cluster), coordinator_(coordinator) {}
 
   Result<std::string> cluster_id(Duration) override { return cluster_.id(); }
+  Result<std::vector<TopicInfo>> topics(Duration) override {
+    const std::lock_guard lock(cluster_.world().mutex);
+    return cluster_.all();
+  }
   Result<TopicInfo> topic(const std::string& name, Duration) override {
     const std::lock_guard lock(cluster_.world().mutex);
     auto info = cluster_.info(name);

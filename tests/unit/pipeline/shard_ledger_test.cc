@@ -6,6 +6,7 @@
 namespace drawbridge {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 const TopicPartition kAt{"in", Partition{0}};
@@ -110,6 +111,11 @@ TEST(ShardLedger, RefusesDamage) {
   torn.value.back() ^= 1;
   EXPECT_NE(refusal({said(header()), torn}), "");
   EXPECT_NE(refusal({said(header()), {position(5).key, {}}}), "") << "a tombstone";
+  const LedgerRecord stranger{{'j', 'u', 'n', 'k'}, {'x'}};
+  EXPECT_THAT(refusal({said(header()), stranger, position(5)}),
+              AllOf(HasSubstr("6a756e6b"), HasSubstr("without a value")));
+  EXPECT_EQ(refusal({said(header()), stranger, position(5), {stranger.key, {}}}), "");
+  EXPECT_EQ(refusal({said(header()), {position(5).key, {'x'}}, position(5)}), "") << "overwritten";
   EXPECT_NE(refusal({{{}, {}}}), "");
 }
 
