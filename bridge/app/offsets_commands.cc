@@ -71,6 +71,17 @@ void print_json(const std::vector<CheckpointEntry>& entries) {
   fmt::print("{}\n", json.end().take());
 }
 
+void say_what_decides(const Configuration& configuration) {
+  for (const PipelineOptions& pipeline : configuration.pipelines) {
+    if (!pipeline.exactly_once) continue;
+    fmt::print(stderr,
+               "drawbridge: {} delivers exactly once: its ledger decides, and may be further "
+               "than what this state directory knows. Importing a position that lies before the "
+               "ledger's has records copied again\n",
+               pipeline.name);
+  }
+}
+
 int list(const CommandLine& line) {
   const std::string format = line.options["format"].as<std::string>();
   if (format != "text" && format != "json") {
@@ -87,14 +98,8 @@ int list(const CommandLine& line) {
     print_json(*entries);
   } else {
     print_entries(*entries);
-    for (const PipelineOptions& pipeline : configuration->pipelines) {
-      if (!pipeline.exactly_once) continue;
-      fmt::print(stderr,
-                 "drawbridge: {} delivers exactly once: its ledger decides, and may be further "
-                 "than what this state directory knows\n",
-                 pipeline.name);
-    }
   }
+  say_what_decides(*configuration);
   return kExitOk;
 }
 
@@ -108,6 +113,7 @@ int export_all(const CommandLine& line) {
   const auto text = format_offsets((*store)->identity(), *entries);
   if (!text) return report(text.error());
   fmt::print("{}", *text);
+  say_what_decides(*configuration);
   return kExitOk;
 }
 
@@ -177,8 +183,9 @@ Result<PipelineImport> prepare(const PipelineOptions& pipeline,
                  "on-gap decides at its start\n",
                  at.topic, at.partition.value, next.value, log.low.value - 1);
     }
-    fmt::print("{}  {} [{}]  {} -> {}\n", pipeline.name, at.topic, at.partition.value,
-               shown(view->second.next), next.value);
+    const bool back = view->second.next && next < *view->second.next;
+    fmt::print("{}  {} [{}]  {} -> {}{}\n", pipeline.name, at.topic, at.partition.value,
+               shown(view->second.next), next.value, back ? "  (back: copied again)" : "");
     import.set.push_back(entry);
   }
   return import;

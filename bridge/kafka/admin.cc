@@ -239,7 +239,7 @@ GroupMember to_member(const rd_kafka_MemberDescription_t& described) {
   GroupMember member;
   const char* instance = rd_kafka_MemberDescription_group_instance_id(&described);
   member.instance =
-      instance != nullptr ? instance : rd_kafka_MemberDescription_client_id(&described);
+      instance != nullptr ? instance : rd_kafka_MemberDescription_consumer_id(&described);
   member.host = rd_kafka_MemberDescription_host(&described);
   if (const auto* assignment = rd_kafka_MemberDescription_assignment(&described))
     member.dealt = from_list(rd_kafka_MemberAssignment_partitions(assignment));

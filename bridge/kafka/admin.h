@@ -30,7 +30,7 @@ Result<void> grow_topic(Client& client, const std::string& topic, std::int32_t p
                         Duration timeout, Trial trial = Trial::kNo);
 
 struct GroupMember {
-  std::string instance;  // group.instance.id, or the client.id where it has none
+  std::string instance;  // group.instance.id, or the member's id, which begins with the client.id
   std::string host;
   std::vector<TopicPartition> dealt;
 };

@@ -163,7 +163,8 @@ Result<void> LedgerHold::join(Connector& connector) {
   if (others) {
     return fail(ErrorCode::kLocked,
                 "other instances run pipeline {}: its group {} gave this command {} of {} shards. "
-                "Stop them first. Nothing was changed",
+                "Stop them first; where one was killed, wait until its session-timeout is over. "
+                "Nothing was changed",
                 pipeline_.name, name, mine, topic_.partitions);
   }
   return fail(ErrorCode::kUnavailable,

@@ -24,7 +24,7 @@ TEST(Examples, AreAllThere) {
   for (const auto& path : examples()) names.push_back(path.stem());
   EXPECT_THAT(names, testing::UnorderedElementsAre("mirror", "encrypt-at-the-border", "decrypt",
                                                    "rewrap", "reencrypt", "hub-and-spoke",
-                                                   "tls-scram", "dead-letter"));
+                                                   "tls-scram", "dead-letter", "exactly-once"));
 }
 
 TEST(Examples, AreLinted) {
