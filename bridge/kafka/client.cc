@@ -25,6 +25,8 @@ struct Client::State {
   Grantee grantee;
   std::string group;
   std::string transactional_id;
+  std::string transaction_timeout_ms;
+  std::atomic<bool> closing{false};  // see Client::close_quietly()
 
   std::mutex mutex;
   std::vector<Error> errors;  // not yet taken
@@ -85,7 +87,9 @@ void on_log(const rd_kafka_t* rk, int level, const char* facility, const char* t
   if (std::string_view(facility) == "ADDPARTS") note_refusal(*state, text);
   // The mock speaks the metadata protocol of the time before this setting.
   const bool mock = std::string_view(facility) == "AUTOCREATE";
-  const Level to = mock                   ? Level::kDebug
+  const bool moot = state->closing && (std::string_view(facility) == "FATAL" ||
+                                       std::string_view(facility) == "TXNERR");
+  const Level to = mock || moot           ? Level::kDebug
                    : level <= LOG_ERR     ? Level::kWarning  // the engine decides what is an error
                    : level == LOG_WARNING ? Level::kWarning
                    : level <= LOG_INFO    ? Level::kInfo
@@ -248,6 +252,8 @@ Client::~Client() {
 }
 
 void Client::forget_listener() { state_->listener = nullptr; }
+
+void Client::close_quietly() { state_->closing = true; }
 
 const std::string& Client::name() const { return state_->name; }
 

@@ -55,6 +55,8 @@ class Client {
   // Where the client may outlive its listener. Waits for nothing: not while a call is under way
   // that calls it back.
   void forget_listener();
+  // That the client becomes unusable is of no interest any more, as it is about to be closed.
+  void close_quietly();
   [[nodiscard]] const std::string& name() const;
   // A numeric property as it is in force. REQUIRES: the library has it.
   [[nodiscard]] double number(const char* property) const;

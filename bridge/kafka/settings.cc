@@ -20,6 +20,12 @@ constexpr std::size_t kQueueRecords = 20'000;      // of a shard; each costs som
 
 // An open transaction that nobody ends hides what follows it from readers for this long.
 constexpr const char* kTransactionTimeoutMs = "60000";
+// A partition whose topic is gone is announced to the coordinator for ever, without a word and
+// without asking where it is: only metadata that are read meanwhile fail its records.
+constexpr const char* kTransactionalRefreshMs = "5000";
+// For as long a topic may be unknown to a new producer, by default for half a minute. The pipeline
+// has waited for it to show already.
+constexpr const char* kTransactionalPropagationMs = "5000";
 
 Properties merged(const ClusterOptions& cluster, const Properties& properties) {
   Properties all = cluster.properties;
@@ -192,6 +198,9 @@ ClientConfig producer_settings(const ClusterOptions& cluster, const Properties& 
   if (options.transaction) {
     config.owned.insert_or_assign("transactional.id", options.transaction->transactional_id);
     config.owned.insert_or_assign("transaction.timeout.ms", kTransactionTimeoutMs);
+    config.defaults.insert_or_assign("topic.metadata.refresh.interval.ms", kTransactionalRefreshMs);
+    config.defaults.insert_or_assign("topic.metadata.propagation.max.ms",
+                                     kTransactionalPropagationMs);
   }
   if (options.one_record_a_request) {
     config.owned.insert_or_assign("batch.num.messages", "1");

@@ -113,9 +113,18 @@ Transactor::~Transactor() {
   if (!open_ || fatal()) return;
   std::string why = "a call is still under way";
   if (ended) {
+    work_->client().close_quietly();
     const ErrorPtr error(
         rd_kafka_abort_transaction(work_->client().handle(), to_millis(kLastAbort)));
     if (!error) return;
+    if (code_of(rd_kafka_error_code(error.get())) == ErrorCode::kFenced) {
+      log(Level::kWarning,
+          "the coordinator has already ended the open transaction: it was open for too long, or a "
+          "successor has taken over",
+          {{"client", work_->client().name()},
+           {"transactional_id", work_->options().transactional_id}});
+      return;
+    }
     why = rd_kafka_error_string(error.get());
   }
   log(Level::kWarning,

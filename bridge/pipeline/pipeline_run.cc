@@ -257,6 +257,14 @@ Result<void> Pipeline::Run::discover_topic(const TopicInfo& topic, bool at_start
     const bool came_back = std::exchange(known.missing, false);
     const std::size_t count = topic.leaders.size();
     if (came_back) suspect(topic.name, "the topic was gone for a while");
+    if (target_topics_->gone(known.route.target_topic)) {
+      log(Level::kWarning, "target topic is not there any more",
+          {{"pipeline", options_.name}, {"topic", known.route.target_topic}});
+      DRAWBRIDGE_ASSIGN(known.route, route_for(topic));
+      for (const KnownPartition& partition : known.partitions) {
+        tell(partition, RouteMessage{partition.slot, known.route});
+      }
+    }
     if (count == known.partitions.size()) return {};
     suspect(topic.name, "the number of partitions changed");
     if (count < known.partitions.size()) return {};
@@ -455,13 +463,20 @@ void Pipeline::Run::put_down(Duration drain) {
     take_source_events(kPutDownPoll);
   }
   std::uint64_t unanswered = 0;
+  bool undecided = false;
   each_worker([&](Shard& shard) {
     if (shard.thread.joinable()) shard.thread.join();
-    unanswered += shard.worker->core().unanswered();
+    const ShardCore& core = shard.worker->core();
+    unanswered += core.unanswered();
+    undecided = undecided || core.awaited() == ShardCore::Awaited::kCommit;
   });
   if (unanswered > 0) {
     log(Level::kWarning, "stopped before the target had answered; the next start sends these again",
         {{"pipeline", options_.name}, {"records", unanswered}});
+  } else if (undecided) {
+    log(Level::kWarning,
+        "stopped before the coordinator had answered; the next start sees what was committed",
+        {{"pipeline", options_.name}});
   }
   const Clock& clock = pipeline_.deps_.clock;
   const Instant until = clock.now() + std::min(kGroupCommitTimeout, drain);
@@ -583,7 +598,8 @@ Duration Pipeline::Run::reread_limits() {
       std::min(options_.refresh_interval * kRefreshesPerReading, kLongestReading);
   const auto reread = target_topics_->reread_one();
   update_sinks();
-  // The right to ask may be missing, the target may be away: the limits known so far hold.
+  // The right to ask may be missing, the target may be away: the limits known so far hold. A topic
+  // that is gone is the next refresh's business.
   const auto topics = static_cast<std::int64_t>(target_topics_->known().size());
   return reread ? round / std::max<std::int64_t>(topics, 1) : round;
 }
@@ -734,7 +750,9 @@ Result<void> Pipeline::Run::look_after() {
       if (std::ranges::all_of(shards_, [](const Shard& shard) { return shard.caught_up; })) break;
     }
   }
-  put_down(options_.drain_timeout);
+  // Exactly-once: a failure may be what keeps transactions from ending. All is taken back then.
+  const bool briefly = options_.exactly_once && failure();
+  put_down(briefly ? std::min(kPutDown, options_.drain_timeout) : options_.drain_timeout);
   if (auto error = failure()) return fail(std::move(*error));
   return {};
 }

@@ -949,6 +949,21 @@ void ShardCore::say_failure(Instant now) {
   emit(FailCommand{*std::exchange(failure_, std::nullopt)});
 }
 
+ShardCore::Awaited ShardCore::awaited() const {
+  if (aborting_) return Awaited::kAbort;
+  if (limits_.transactional && committing_) return Awaited::kCommit;
+  return closing_ ? Awaited::kDeliveries : Awaited::kNothing;
+}
+
+std::optional<EntryId> ShardCore::first_unanswered() const {
+  std::optional<EntryId> first;
+  for (EntryId id = 0; id < entries_.size(); ++id) {
+    if (!entries_[id].in_sink) continue;
+    if (!first || entries_[id].number < entries_[*first].number) first = id;
+  }
+  return first;
+}
+
 bool ShardCore::finished() const {
   return state_ == State::kStopped || (state_ == State::kFailed && !failure_);
 }

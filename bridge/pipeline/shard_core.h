@@ -198,6 +198,11 @@ class ShardCore {
   [[nodiscard]] bool finished() const;
   [[nodiscard]] std::size_t unanswered() const { return unanswered_; }
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
+  // Exactly-once: what the end of the transaction waits for.
+  enum class Awaited : std::uint8_t { kNothing, kDeliveries, kCommit, kAbort };
+  [[nodiscard]] Awaited awaited() const;
+  // That of the sink which was begun first, and has no answer.
+  [[nodiscard]] std::optional<EntryId> first_unanswered() const;
   [[nodiscard]] std::uint64_t in_flight_bytes() const { return in_flight_bytes_; }
   [[nodiscard]] Offset position(SlotId slot) const;
   // Is the log known to be the one that the position is about?

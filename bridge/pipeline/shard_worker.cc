@@ -18,7 +18,8 @@ constexpr std::size_t kLeastBatchCharge = 64 * 1024;
 constexpr Duration kRetry = std::chrono::milliseconds(50);
 constexpr Duration kRangeTimeout = std::chrono::seconds(10);
 constexpr Duration kPublishInterval = std::chrono::seconds(1);
-constexpr std::int64_t kNoLimit = 900'000'000;  // the broker has the last word
+constexpr Duration kLateEnd = std::chrono::seconds(10);  // of a transaction: is told
+constexpr std::int64_t kNoLimit = 900'000'000;           // the broker has the last word
 constexpr Duration kForever = std::chrono::hours(24);
 
 template <typename... Handlers>
@@ -299,7 +300,10 @@ void ShardWorker::carry_out(Instant now) {
                        cut_at_ = deps_.clock.now();
                        core_.cut(sink_->cut(cut.how));
                      },
-                     [&](const AbortCommand&) { sink_->abort(); },
+                     [&](const AbortCommand&) {
+                       cut_at_ = deps_.clock.now();
+                       sink_->abort();
+                     },
                      [&](const GroupCommitCommand& commit) {
                        std::vector<std::pair<TopicPartition, GroupOffset>> offsets;
                        offsets.reserve(commit.offsets.size());
@@ -448,6 +452,28 @@ void ShardWorker::save_cache(Instant now) {
     return;
   }
   uncached_.clear();
+}
+
+// Readers of the target wait behind an open transaction, and all topics of the shard with it.
+void ShardWorker::warn_of_late_end(Instant now) const {
+  const auto awaited = core_.awaited();
+  if (awaited == ShardCore::Awaited::kNothing || now - cut_at_ < kLateEnd) return;
+  std::string what = awaited == ShardCore::Awaited::kAbort ? "the coordinator's abort"
+                                                           : "the coordinator's commit";
+  if (awaited == ShardCore::Awaited::kDeliveries) {
+    what = "the target's answers";
+    if (const auto first = core_.first_unanswered()) {
+      const InFlight& held = in_flight_[*first];
+      const Record& record = held.batch->records[held.index];
+      what += fmt::format(" for {} records, first {} for {}", core_.unanswered(), where(record),
+                          record.target_topic);
+    }
+  }
+  log_folded(Level::kWarning, "a transaction cannot be ended yet",
+             {{"pipeline", deps_.options.name},
+              {"shard", deps_.shard},
+              {"waits_for", what},
+              {"for_s", std::chrono::duration_cast<std::chrono::seconds>(now - cut_at_).count()}});
 }
 
 // ---- at least once --------------------------------------------------------------------------
@@ -839,6 +865,7 @@ void ShardWorker::publish(Instant now) {
   stats_.adapted.store(adapted_before_ + (sink_ ? sink_->adapted() : 0), std::memory_order_relaxed);
   stats_.in_flight.store(core_.outstanding(), std::memory_order_relaxed);
   stats_.in_flight_bytes.store(core_.in_flight_bytes(), std::memory_order_relaxed);
+  warn_of_late_end(now);
 }
 
 }  // namespace drawbridge

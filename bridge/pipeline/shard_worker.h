@@ -218,6 +218,7 @@ class ShardWorker {
   void join_ledger_early();
   void ledger_ready(const TransactionEvent& event, Instant now);
   void save_cache(Instant now);
+  void warn_of_late_end(Instant now) const;
   std::vector<CheckpointEntry> entries_of(std::span<const PositionUpdate> positions) const;
   Sink& sink_for_dead_letters() { return dead_letter_sink_ ? *dead_letter_sink_ : *sink_; }
   void say(const NoticeCommand& notice) const;
@@ -244,7 +245,7 @@ class ShardWorker {
   std::vector<PositionUpdate> in_commit_;
   std::map<SlotId, PositionUpdate> uncached_;  // committed, and not in the store yet
   Instant cache_at_;
-  Instant cut_at_;
+  Instant cut_at_;  // or when an abort began
   Hand hand_;
   std::uint64_t adapted_before_ = 0;  // by sinks that are gone
   Instant retry_at_;                  // for what waits without a wake-up

@@ -118,6 +118,7 @@ Result<const TargetTopic*> TargetTopics::ensure(const TopicInfo& source_topic) {
   const bool first_time = topic.info.name.empty();
   topic.info = std::move(*info);
   topic.info.name = name;
+  topic.gone = false;
   if (first_time) {
     // A missing right to describe is no reason not to replicate.
     const auto config = target_.topic_config(name, kTimeout);
@@ -168,8 +169,12 @@ Result<void> TargetTopics::reread_one() {
   if (next == topics_.end()) next = topics_.begin();
   auto& [name, topic] = *next;
   reread_ = name;
-  DRAWBRIDGE_ASSIGN(const TopicConfig config, target_.topic_config(name, kRereadTimeout));
-  const std::int64_t limit = limit_of(config);
+  const auto config = target_.topic_config(name, kRereadTimeout);
+  if (!config) {
+    topic.gone = topic.gone || config.error().code == ErrorCode::kUnknownTopic;
+    return fail(config.error());
+  }
+  const std::int64_t limit = limit_of(*config);
   if (limit == topic.max_message_bytes) return {};
   log(Level::kInfo, "target topic has another max.message.bytes now",
       {{"pipeline", options_.name},
@@ -178,6 +183,11 @@ Result<void> TargetTopics::reread_one() {
        {"before", topic.max_message_bytes}});
   topic.max_message_bytes = limit;
   return {};
+}
+
+bool TargetTopics::gone(const std::string& name) const {
+  const auto found = topics_.find(name);
+  return found != topics_.end() && found->second.gone;
 }
 
 std::int64_t TargetTopics::smallest_limit() const {

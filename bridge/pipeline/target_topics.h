@@ -14,6 +14,7 @@ namespace drawbridge {
 struct TargetTopic {
   TopicInfo info;
   std::int64_t max_message_bytes = 1 << 20;
+  bool gone = false;  // deleted since it was last made sure of
 };
 
 // Not thread-safe; used by the pipeline's own thread.
@@ -32,8 +33,9 @@ class TargetTopics {
 
   // Reads the limits of one known topic again, of another one each time, so that one that is
   // raised holds without a restart. Two seconds at most. Errors: the cluster's; then what was known
-  // stays.
+  // stays. kUnknownTopic: it is gone(), too, until ensure() has found or made it again.
   Result<void> reread_one();
+  [[nodiscard]] bool gone(const std::string& name) const;
 
   [[nodiscard]] const std::map<std::string, TargetTopic>& known() const { return topics_; }
   // Over all known topics: what a batch and a record may weigh.

@@ -195,3 +195,47 @@ def test_check_looks_at_the_ledger(source, target, bridge, unique):
     made.configure(yaml.safe_dump(configuration(
         source, target, {name: exactly_once(topic, shards=3)})))
     assert "set shards: 2" in made.until_caught_up(expect=3).err
+
+
+def test_a_deleted_target_topic_is_made_again(source, target, bridge, unique):
+    """Deleted right before records come, which the coordinator then knows no partition for."""
+    gone, kept = (source.create_topic(unique(t), PARTITIONS) for t in ("gone", "kept"))
+    made = bridge(configuration(source, target, {unique("p"): exactly_once(
+        [gone, kept], shards=1, refresh="5s")})).start()
+    made.wait_for("pipeline running")
+    for begin, pause in ((0, 0), (200, 0), (400, 0.3)):
+        if begin:
+            target.admin.delete_topics([gone])[gone].result(30)
+            time.sleep(pause)
+        new = [b"%d" % i for i in range(begin, begin + 200)]
+        for topic in (gone, kept):
+            source.produce(topic, new)
+        wait_until(lambda: _there(target, gone) == 200 and _there(target, kept) == begin + 200, 30,
+                   "both topics")
+        assert sorted(target.values(gone)) == sorted(new)
+    assert sorted(map(int, target.values(kept))) == list(range(600))
+    assert made.terminate() == 0
+
+
+def test_a_deleted_target_topic_that_may_not_be_made_is_named(source, target, bridge, unique):
+    topic = source.create_topic(unique(), 2)
+    target.create_topic(topic, 2)
+    made = bridge(configuration(source, target, {unique("p"): exactly_once(
+        topic, create=False)})).start()
+    made.wait_for("pipeline running")
+    source.produce(topic, [b"1"])
+    wait_until(lambda: _there(target, topic) == 1, 30, "the first record")
+    target.admin.delete_topics([topic])[topic].result(30)
+    source.produce(topic, [b"2"])
+    made.wait_for("unknown-topic")
+    target.create_topic(topic, 2)
+    wait_until(lambda: _there(target, topic) == 1, 60, "the second record")
+    assert target.values(topic) == [b"2"]
+    assert made.terminate() == 0
+
+
+def _there(broker, topic):
+    try:
+        return sum(map(len, broker.read(topic).values()))
+    except (LookupError, confluent_kafka.KafkaException):  # it is just being deleted, or made
+        return 0

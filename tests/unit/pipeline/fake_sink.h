@@ -44,6 +44,9 @@ class FakeTarget final : public Target {
   }
   Result<TopicConfig> topic_config(const std::string& topic, Duration) override {
     const std::lock_guard lock(cluster_.world().mutex);
+    if (!cluster_.info(topic)) {
+      return fail(ErrorCode::kUnknownTopic, "topic {} does not exist", topic);
+    }
     return cluster_.config(topic);
   }
   Result<void> create_topic(const NewTopic& topic, Duration) override {

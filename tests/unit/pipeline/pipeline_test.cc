@@ -206,6 +206,37 @@ TEST_F(PipelineTest, LimitsOfTargetTopicsAreReadAgainWhileItRuns) {
   EXPECT_EQ(stop().delivered, 10U);
 }
 
+TEST_F(PipelineTest, ATargetTopicThatIsDeletedWhileItRunsIsMadeAgain) {
+  here.create("t-a", 2);
+  start();
+  produce("t-a", 0, 10);
+  wait_for([&] { return copied("t-a", 0); });
+  const auto there_now = [&] {
+    const std::lock_guard lock(world.mutex);
+    return there.info("t-a").has_value();
+  };
+  there.remove("t-a");
+  wait_for(there_now);
+  produce("t-a", 1, 10);
+  wait_for([&] { return copied("t-a", 1); });
+  EXPECT_EQ(stop().delivered, 20U);
+}
+
+TEST_F(PipelineTest, ATargetTopicThatIsDeletedAndMayNotBeMadeIsAFailure) {
+  here.create("t-a", 1);
+  there.create("t-a", 1);
+  options.create_topics.enabled = false;
+  start();
+  wait_for([&] { return pipeline->status().state == PipelineState::kRunning; });
+  there.remove("t-a");
+  wait_for([&] { return pipeline->status().failure.has_value(); });
+  EXPECT_EQ(pipeline->status().failure->code, ErrorCode::kUnknownTopic);
+  there.create("t-a", 1);
+  produce("t-a", 0, 10);
+  wait_for([&] { return copied("t-a", 0); });
+  EXPECT_EQ(stop().delivered, 10U);
+}
+
 TEST_F(PipelineTest, AClusterThatIsAwayIsTriedAgain) {
   here.create("t-a", 1);
   produce("t-a", 0, 10);

@@ -383,6 +383,28 @@ TEST(ShardCoreTransaction, AfterALongAbortTheNextOneIsOpenForHalfAnInterval) {
   EXPECT_EQ(shard.cuts, 1);
 }
 
+TEST(ShardCoreTransaction, SaysWhatTheEndWaitsFor) {
+  using Awaited = ShardCore::Awaited;
+  TransactionalShard shard;
+  const EntryId first = shard.send(10);
+  const EntryId second = shard.send(11);
+  EXPECT_EQ(shard.core.awaited(), Awaited::kNothing);
+  shard.step(kInterval);
+  EXPECT_EQ(shard.core.awaited(), Awaited::kDeliveries);
+  EXPECT_EQ(shard.core.first_unanswered(), first);
+  shard.deliver(first);
+  EXPECT_EQ(shard.core.first_unanswered(), second);
+  shard.deliver(second);
+  shard.step();
+  EXPECT_EQ(shard.core.awaited(), Awaited::kCommit);
+  EXPECT_EQ(shard.core.first_unanswered(), std::nullopt);
+  shard.answer();
+  EXPECT_EQ(shard.core.awaited(), Awaited::kNothing);
+  shard.core.undelivered(shard.send(12), {ErrorCode::kCancelled, "it has failed"}, shard.now);
+  shard.step();
+  EXPECT_EQ(shard.core.awaited(), Awaited::kAbort);
+}
+
 // What a refusal takes back is the round that was refused, and nothing that passed before it.
 TEST(ShardCoreTransaction, WhileIsolatingEachRoundIsATransaction) {
   TransactionalShard shard;
