@@ -60,6 +60,13 @@ Error make_error(const Client::State& state, rd_kafka_resp_err_t code, std::stri
       made.message += "; WRITE on a topic brings this right, too, since Kafka 2.8";
       return naming_right(std::move(made), state.grantee, {"IdempotentWrite"}, Resource::kCluster,
                           {});
+    case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
+      made.message += fmt::format(
+          "; exactly-once asks for {} ms, and the brokers' transaction.max.timeout.ms is less: "
+          "raise "
+          "it to at least that",
+          state.transaction_timeout_ms);
+      return made;
     default:
       return made;
   }
@@ -211,6 +218,7 @@ Result<std::unique_ptr<Client>> Client::make(const ClientConfig& config, ClientL
   state->grantee = grantee_of(config.user);
   state->group = value_of(config.owned, "group.id");
   state->transactional_id = value_of(config.owned, "transactional.id");
+  state->transaction_timeout_ms = value_of(config.owned, "transaction.timeout.ms");
   rd_kafka_conf_set_opaque(conf.get(), state.get());
   rd_kafka_conf_set_log_cb(conf.get(), on_log);
   rd_kafka_conf_set_error_cb(conf.get(), on_error);
@@ -309,7 +317,9 @@ std::optional<Error> Client::fatal() const {
   if (auto why = refused()) return why;
   Error made = make_error(*state_, error, state_->name, text.data());
   // A new client would meet the same refusal.
-  if (class_of(made.code) != ErrorClass::kPipeline) made.code = ErrorCode::kClientFatal;
+  const bool again = class_of(made.code) == ErrorClass::kPipeline ||
+                     error == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT;
+  if (!again) made.code = ErrorCode::kClientFatal;
   return made;
 }
 

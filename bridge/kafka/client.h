@@ -79,7 +79,8 @@ class Client {
   std::vector<Error> take_errors();
 
   // Set once the library declares this instance unusable: kClientFatal, or where a new one would
-  // fare no better kAuthentication, kAuthorization or kFenced.
+  // fare no better kAuthentication, kAuthorization, kFenced or, for its transactions' timeout,
+  // kInvalid.
   [[nodiscard]] std::optional<Error> fatal() const;
 
   // Tries `attempt(timeout)` until it succeeds or the time is up, in slices that grow, so that a

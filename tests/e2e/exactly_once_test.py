@@ -239,3 +239,13 @@ def _there(broker, topic):
         return sum(map(len, broker.read(topic).values()))
     except (LookupError, confluent_kafka.KafkaException):  # it is just being deleted, or made
         return 0
+
+
+def test_a_transaction_timeout_that_the_brokers_refuse(source, own_broker, bridge, unique):
+    there = own_broker("4.1", properties={"transaction.max.timeout.ms": "30000"})
+    topic = source.create_topic(unique(), 1)
+    made = bridge(configuration(source, there, {unique("p"): exactly_once(topic)}))
+    source.produce(topic, [b"1"])
+    said = made.until_caught_up(expect=3).err
+    assert "transaction.max.timeout.ms is less: raise it" in said
+    assert "60000 ms" in said

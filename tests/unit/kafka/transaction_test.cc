@@ -291,6 +291,17 @@ TEST_F(TransactionTest, AMissingRightIsNamed) {
   EXPECT_THAT(fatal->message, testing::HasSubstr("TransactionalId tests.p.0"));
 }
 
+// A new producer would be refused, too.
+TEST_F(TransactionTest, ATimeoutThatBrokersRefuseIsAFailureWithItsRemedy) {
+  refuse(kInitProducerId, {RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT});
+  open();
+  const auto fatal = wait_fatal();
+  ASSERT_TRUE(fatal);
+  EXPECT_EQ(fatal->code, ErrorCode::kInvalid);
+  EXPECT_THAT(fatal->message, testing::HasSubstr("asks for 60000 ms"));
+  EXPECT_THAT(fatal->message, testing::HasSubstr("transaction.max.timeout.ms is less: raise it"));
+}
+
 TEST_F(TransactionTest, MayBeMadeOnOneThreadAndPolledOnAnother) {
   ready();
   std::thread([this] {
