@@ -304,6 +304,14 @@ void KafkaSink::on_delivery(const rd_kafka_message_t& message) {
 void KafkaSink::take_report(const Report& report) {
   if (report.cookie == kOfLedger) {  // one that is not delivered fails the commit
     if (report.error == RD_KAFKA_RESP_ERR_NO_ERROR) transactor_->wrote_ledger(report.offset);
+    if (code_of(report.error) == ErrorCode::kTooLarge) {
+      const std::string& ledger = options_.transaction->ledger_topic;
+      ledger_refused_ =
+          Error{ErrorCode::kInvalid,
+                make_error(report.error, fmt::format("{}: the ledger {}", client_->name(), ledger))
+                        .message +
+                    "; raise the max.message.bytes of that topic"};
+    }
     return;
   }
   Delivery& delivery = out_->emplace_back();
@@ -405,6 +413,7 @@ std::optional<TransactionEvent> KafkaSink::take_transaction_event() {
     take_back_all();
     // The next transaction would fare no better.
     if (auto why = client_->refused()) fatal_ = std::move(why);
+    if (ledger_refused_) fatal_ = std::move(ledger_refused_);
   }
   let_go();
   return event;

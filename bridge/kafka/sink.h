@@ -138,10 +138,11 @@ class KafkaSink final : public Sink, private ClientListener {
   std::uint64_t adapted_ = 0;
 
   // Transactions only:
-  std::optional<LedgerRecord> first_;  // of each transaction
-  bool held_ = false;                  // cut, and not ended
-  std::uint64_t accepted_ = 0;         // records, ever
-  std::uint64_t handed_ = 0;           // all that the library was given have lower numbers
+  std::optional<LedgerRecord> first_;    // of each transaction
+  std::optional<Error> ledger_refused_;  // why the ledger will not take the next one, either
+  bool held_ = false;                    // cut, and not ended
+  std::uint64_t accepted_ = 0;           // records, ever
+  std::uint64_t handed_ = 0;             // all that the library was given have lower numbers
   std::mutex elsewhere_mutex_;
   std::vector<Report> elsewhere_;  // reported on another thread; guarded by elsewhere_mutex_
   std::unique_ptr<Transactor> transactor_;

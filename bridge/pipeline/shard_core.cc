@@ -415,7 +415,8 @@ void ShardCore::search_again(Partition& partition, bool all) {
 void ShardCore::delivered(EntryId id, Instant /*now*/) {
   entries_[id].in_sink = false;
   answered(entries_[id]);
-  backoff_ = Duration{0};
+  // Exactly-once: what is delivered may still come to nothing.
+  if (!limits_.transactional) backoff_ = Duration{0};
   acknowledge(id);
   if (unanswered_ == 0) end_round();
 }
@@ -459,6 +460,7 @@ void ShardCore::not_delivered(Entry& entry, const Error& error, Instant now) {
 }
 
 void ShardCore::refused(Entry& entry, const Error& error) {
+  refused_ = true;
   Partition& partition = at(entry.slot);
   if (entry.alone) {
     // Nothing else was in a sink: this one is to blame. It is read again, and goes to the failure
@@ -685,7 +687,9 @@ void ShardCore::keep_open(Instant now) {
 void ShardCore::aborted(const std::optional<Error>& error, Instant now) {
   lose_transaction();
   keep_open(now);
-  if (error) back_off(now);
+  // What a refusal leads to is another, smaller transaction; else it is the same one again.
+  const bool searching = std::exchange(refused_, false);
+  if (error || (!searching && std::exchange(aborted_, true))) back_off(now);
   drain();
 }
 
@@ -705,6 +709,8 @@ void ShardCore::committed(const Result<void>& result, Instant now) {
     return;
   }
   store_error_.reset();
+  if (limits_.transactional) backoff_ = Duration{0};
+  aborted_ = false;
   std::vector<GroupUpdate> to_group;
   for (const PositionUpdate& update : in_commit_) {
     Partition& partition = at(update.slot);

@@ -370,6 +370,8 @@ class ShardCore {
   bool commit_wanted_ = false;
   bool abort_wanted_ = false;
   bool aborting_ = false;
+  bool refused_ = false;       // a record, since the last abort: the search for it goes on
+  bool aborted_ = false;       // not for that, since the last commit
   bool rewind_all_ = false;    // the drain ends with every partition at its anchor
   bool group_behind_ = false;  // the group has not been told of the newest commit
   Instant next_group_;

@@ -249,3 +249,20 @@ def test_a_transaction_timeout_that_the_brokers_refuse(source, own_broker, bridg
     said = made.until_caught_up(expect=3).err
     assert "transaction.max.timeout.ms is less: raise it" in said
     assert "60000 ms" in said
+
+
+def test_a_ledger_that_takes_no_records_is_named(source, target, bridge, unique):
+    topic, name = source.create_topic(unique(), 2), unique("p")
+    made = bridge(configuration(source, target, {name: exactly_once(topic)}))
+    source.produce(topic, [b"%d" % i for i in range(100)])
+    made.until_caught_up()
+    ledger = f"__drawbridge.ledger.tests.{name}.1"
+    target.configure_topic(ledger, max_message_bytes=100)
+    source.produce(topic, [b"%d" % i for i in range(100, 200)])
+    said = made.until_caught_up(expect=3).err
+    assert f"the ledger {ledger}" in said
+    assert "raise the max.message.bytes of that topic" in said
+    assert said.count("transaction aborted") < 10
+    target.configure_topic(ledger, max_message_bytes=1_048_588)
+    made.until_caught_up()
+    assert sorted(map(int, target.values(topic))) == list(range(200))

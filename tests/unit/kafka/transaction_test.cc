@@ -302,6 +302,21 @@ TEST_F(TransactionTest, ATimeoutThatBrokersRefuseIsAFailureWithItsRemedy) {
   EXPECT_THAT(fatal->message, testing::HasSubstr("transaction.max.timeout.ms is less: raise it"));
 }
 
+TEST_F(TransactionTest, ALedgerThatTakesNoSuchRecordIsNamed) {
+  ready();
+  send(1);
+  wait_deliveries(1);
+  EXPECT_EQ(sink_->cut(Cut::kEverything), 0U);
+  refuse(kProduce, {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE});
+  sink_->commit(statement());
+  EXPECT_EQ(event().kind, Kind::kAborted);
+  const auto fatal = wait_fatal();
+  ASSERT_TRUE(fatal);
+  EXPECT_EQ(fatal->code, ErrorCode::kInvalid);
+  EXPECT_THAT(fatal->message, testing::HasSubstr("the ledger ledger"));
+  EXPECT_THAT(fatal->message, testing::HasSubstr("raise the max.message.bytes of that topic"));
+}
+
 TEST_F(TransactionTest, MayBeMadeOnOneThreadAndPolledOnAnother) {
   ready();
   std::thread([this] {

@@ -383,6 +383,41 @@ TEST(ShardCoreTransaction, AfterALongAbortTheNextOneIsOpenForHalfAnInterval) {
   EXPECT_EQ(shard.cuts, 1);
 }
 
+// Delivered records are no progress, where what they belong to comes to nothing each time.
+TEST(ShardCoreTransaction, AbortsThatRepeatAreSlowedDownUntilACommit) {
+  TransactionalShard shard;
+  const auto abort = [&] {
+    shard.core.undelivered(shard.send(10), {ErrorCode::kCancelled, "it has failed"}, shard.now);
+    shard.step();
+    shard.abort();
+  };
+  const auto rest = [&] {  // until it may be sent again
+    const Instant begin = shard.now;
+    while (!shard.core.may_send(kSlot)) shard.step(std::chrono::milliseconds(10));
+    return shard.now - begin;
+  };
+  abort();
+  EXPECT_EQ(rest(), Duration{0});
+  Duration before{0};
+  for (int i = 0; i < 4; ++i) {
+    shard.deliver(shard.send(10));
+    shard.core.undelivered(shard.send(11), {ErrorCode::kCancelled, "it has failed"}, shard.now);
+    shard.step();
+    shard.abort();
+    const Duration rested = rest();
+    EXPECT_GE(rested, i == 0 ? std::chrono::milliseconds(90) : before * 3 / 2);
+    before = rested;
+  }
+  shard.deliver(shard.send(10));
+  shard.step(kInterval);
+  shard.answer();
+  ASSERT_EQ(shard.committed(), 11);
+  shard.core.undelivered(shard.send(11), {ErrorCode::kCancelled, "it has failed"}, shard.now);
+  shard.step();
+  shard.abort();
+  EXPECT_EQ(rest(), Duration{0});
+}
+
 TEST(ShardCoreTransaction, SaysWhatTheEndWaitsFor) {
   using Awaited = ShardCore::Awaited;
   TransactionalShard shard;
