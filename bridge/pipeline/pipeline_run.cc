@@ -655,7 +655,13 @@ void Pipeline::Run::take_source_events(Duration timeout) {
         }
         break;
       case SourceEvent::Kind::kError:
-        meet("source cluster", *event.error);
+        // A topic that is gone is its shards' to look at, and may come back.
+        if (event.error->code == ErrorCode::kUnknownTopic) {
+          log_folded(Level::kWarning, "source cluster",
+                     {{"pipeline", options_.name}, {"error", event.error->message}});
+        } else {
+          meet("source cluster", *event.error);
+        }
         break;
     }
   }
