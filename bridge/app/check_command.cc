@@ -13,7 +13,6 @@
 #include "bridge/app/configuration.h"
 #include "bridge/app/daemon.h"
 #include "bridge/app/exit_codes.h"
-#include "bridge/base/log.h"
 #include "bridge/base/secret.h"
 #include "bridge/kafka/connector.h"
 #include "bridge/kafka/probe.h"
@@ -158,9 +157,7 @@ class Check {
 };
 
 int check(const CommandLine& line) {
-  LogOptions quiet;  // the findings say it
-  quiet.least = Level::kError;
-  configure_log(quiet);
+  quiet_log();
   const std::string file = line.options["config"].as<std::string>();
   const auto configuration = load_or_report(file);
   if (!configuration) return kExitConfiguration;

@@ -46,11 +46,6 @@ std::int64_t limit_of(const TopicConfig& config) {
   return value;
 }
 
-ClusterOptions with(ClusterOptions cluster, const Properties& properties) {
-  for (const auto& [name, value] : properties) cluster.properties[name] = value;
-  return cluster;
-}
-
 class PipelineCheck {
  public:
   PipelineCheck(const PipelineOptions& pipeline, Connector& connector, CheckpointStore* store,

@@ -134,6 +134,24 @@ void add_config_option(po::options_description& description) {
                             "configuration file (YAML)");
 }
 
+void add_format_option(po::options_description& description) {
+  description.add_options()("format", po::value<std::string>()->default_value("text"),
+                            "text or json");
+}
+
+std::optional<bool> wants_json(const CommandLine& line) {
+  const std::string format = line.options["format"].as<std::string>();
+  if (format == "text" || format == "json") return format == "json";
+  fmt::print(stderr, "drawbridge: {}: --format {}: text or json\n", line.command, format);
+  return std::nullopt;
+}
+
+void quiet_log() {
+  LogOptions options;
+  options.least = Level::kError;
+  configure_log(options);
+}
+
 int report(const Error& error) {
   fmt::print(stderr, "drawbridge: {}\n", explain(error));
   switch (class_of(error.code)) {

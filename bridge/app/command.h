@@ -4,6 +4,7 @@
 
 #include <boost/program_options.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,13 @@ int run_command_line(const std::vector<CommandSpec>& commands,
 
 // `-c FILE`, shared by most commands.
 void add_config_option(boost::program_options::options_description& description);
+
+// `--format text|json`. nullopt: neither, which has been said; the command ends with kExitUsage.
+void add_format_option(boost::program_options::options_description& description);
+std::optional<bool> wants_json(const CommandLine& line);
+
+// Errors only: of a command that says itself what happens below it.
+void quiet_log();
 
 // Prints "drawbridge: message" and returns the exit code that fits the error.
 int report(const Error& error);

@@ -16,7 +16,6 @@
 #include "bridge/app/demo_show.h"
 #include "bridge/app/demo_traffic.h"
 #include "bridge/app/exit_codes.h"
-#include "bridge/base/log.h"
 
 namespace drawbridge {
 namespace {
@@ -221,9 +220,7 @@ Result<bool> play(DemoShow& show) {
 
 int demo(const CommandLine& line) {
   static_cast<void>(line);
-  LogOptions quiet;
-  quiet.least = Level::kError;
-  configure_log(quiet);
+  quiet_log();
   listen_for_interrupts();
   const Instant began = now();
   DemoShow show;

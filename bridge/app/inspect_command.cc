@@ -15,7 +15,6 @@
 #include "bridge/app/record_opener.h"
 #include "bridge/app/record_view.h"
 #include "bridge/app/terminal.h"
-#include "bridge/base/log.h"
 #include "bridge/kafka/connector.h"
 #include "bridge/kafka/topic_reader.h"
 
@@ -220,9 +219,7 @@ int run_inspect(const CommandLine& line) {
     fmt::print(stderr, "drawbridge: inspect: {}\n", request.error().message);
     return kExitUsage;
   }
-  LogOptions quiet;
-  quiet.least = Level::kError;  // the command's own error says it
-  configure_log(quiet);
+  quiet_log();
   const auto configuration = load_or_report(line.options["config"].as<std::string>());
   if (!configuration) return kExitConfiguration;
   const auto all_opened = inspect(*configuration, *request);

@@ -15,7 +15,6 @@
 #include "bridge/app/json.h"
 #include "bridge/app/positions.h"
 #include "bridge/app/terminal.h"
-#include "bridge/base/log.h"
 #include "bridge/checkpoint/offsets_file.h"
 #include "bridge/kafka/connector.h"
 
@@ -23,13 +22,6 @@ namespace drawbridge {
 namespace {
 
 namespace po = boost::program_options;
-
-// The command says itself what happens below.
-void quiet_log() {
-  LogOptions options;
-  options.least = Level::kError;
-  configure_log(options);
-}
 
 std::string shown(const std::optional<Offset>& offset) {
   return offset ? fmt::to_string(offset->value) : "-";
@@ -83,18 +75,15 @@ void say_what_decides(const Configuration& configuration) {
 }
 
 int list(const CommandLine& line) {
-  const std::string format = line.options["format"].as<std::string>();
-  if (format != "text" && format != "json") {
-    fmt::print(stderr, "drawbridge: offsets list: --format {}: text or json\n", format);
-    return kExitUsage;
-  }
+  const auto json = wants_json(line);
+  if (!json) return kExitUsage;
   const auto configuration = configuration_of(line, false);
   if (!configuration) return kExitConfiguration;
   const auto store = open_state(*configuration, false);
   if (!store) return report(store.error());
   const auto entries = (*store)->load_all();
   if (!entries) return report(entries.error());
-  if (format == "json") {
+  if (*json) {
     print_json(*entries);
   } else {
     print_entries(*entries);
@@ -294,8 +283,7 @@ int reset_command(const CommandLine& line) {
 std::vector<CommandSpec> offsets_commands() {
   const auto with_format = [](po::options_description& options) {
     add_config_option(options);
-    options.add_options()("format", po::value<std::string>()->default_value("text"),
-                          "text or json");
+    add_format_option(options);
   };
   const auto with_file = [](po::options_description& options) {
     add_config_option(options);

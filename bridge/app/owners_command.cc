@@ -11,7 +11,6 @@
 #include "bridge/app/exit_codes.h"
 #include "bridge/app/json.h"
 #include "bridge/app/terminal.h"
-#include "bridge/base/log.h"
 #include "bridge/kafka/probe.h"
 #include "bridge/pipeline/ledger_place.h"
 
@@ -34,19 +33,14 @@ struct Ownership {
   std::map<TopicPartition, Owner> owners;
 };
 
-std::string group_of(const PipelineOptions& pipeline) {
-  return pipeline.exactly_once ? lease_group(pipeline) : pipeline.group;
-}
-
 Result<Ownership> ask(const PipelineOptions& pipeline) {
   Ownership found{&pipeline, true, {}};
   if (!pipeline.share) return found;
-  ClusterOptions cluster = pipeline.exactly_once ? pipeline.target : pipeline.source;
-  const Properties& more =
-      pipeline.exactly_once ? pipeline.target_properties : pipeline.source_properties;
-  for (const auto& [name, value] : more) cluster.properties[name] = value;
+  const ClusterOptions cluster = pipeline.exactly_once
+                                     ? with(pipeline.target, pipeline.target_properties)
+                                     : with(pipeline.source, pipeline.source_properties);
   DRAWBRIDGE_ASSIGN(const kafka::GroupInfo group,
-                    kafka::probe_group(cluster, group_of(pipeline), kTimeout));
+                    kafka::probe_group(cluster, sharing_group(pipeline), kTimeout));
   found.settled = group.settled;
   for (const kafka::GroupMember& member : group.members) {
     for (const TopicPartition& at : member.dealt) {
@@ -104,7 +98,7 @@ void print_json(const std::vector<Ownership>& all) {
   for (const Ownership& found : all) {
     json.object().field("pipeline", found.pipeline->name);
     json.field("shared", found.pipeline->share).field("settled", found.settled);
-    if (found.pipeline->share) json.field("group", group_of(*found.pipeline));
+    if (found.pipeline->share) json.field("group", sharing_group(*found.pipeline));
     json.key("parts").array();
     for (const auto& [at, owner] : found.owners) {
       json.object();
@@ -121,14 +115,9 @@ void print_json(const std::vector<Ownership>& all) {
 }
 
 int owners(const CommandLine& line) {
-  const std::string format = line.options["format"].as<std::string>();
-  if (format != "text" && format != "json") {
-    fmt::print(stderr, "drawbridge: owners: --format {}: text or json\n", format);
-    return kExitUsage;
-  }
-  LogOptions quiet;
-  quiet.least = Level::kError;
-  configure_log(quiet);
+  const auto json = wants_json(line);
+  if (!json) return kExitUsage;
+  quiet_log();
   const auto configuration =
       load_or_report(line.options["config"].as<std::string>(), {.resolve_secrets = true});
   if (!configuration) return kExitConfiguration;
@@ -146,7 +135,7 @@ int owners(const CommandLine& line) {
     if (!found) return report(found.error());
     all.push_back(std::move(*found));
   }
-  format == "json" ? print_json(all) : print_text(all);
+  *json ? print_json(all) : print_text(all);
   return kExitOk;
 }
 
@@ -159,8 +148,8 @@ CommandSpec owners_command() {
           [](po::options_description& options) {
             add_config_option(options);
             options.add_options()("pipeline", po::value<std::string>()->value_name("NAME"),
-                                  "this one (default: all)")(
-                "format", po::value<std::string>()->default_value("text"), "text or json");
+                                  "this one (default: all)");
+            add_format_option(options);
           },
           {},
           owners};

@@ -11,7 +11,6 @@
 #include "bridge/app/exit_codes.h"
 #include "bridge/app/positions.h"
 #include "bridge/app/terminal.h"
-#include "bridge/base/log.h"
 #include "bridge/kafka/connector.h"
 #include "bridge/pipeline/shard_of.h"
 #include "bridge/pipeline/start_position.h"
@@ -240,9 +239,7 @@ Result<void> run(const Configuration& configuration, const po::variables_map& op
 }
 
 int reshard_now(const CommandLine& line) {
-  LogOptions log;
-  log.least = Level::kError;  // the command says itself what happens
-  configure_log(log);
+  quiet_log();
   const auto configuration =
       load_or_report(line.options["config"].as<std::string>(), {.resolve_secrets = true});
   if (!configuration) return kExitConfiguration;

@@ -94,6 +94,17 @@ Result<void> wait_visible(Client& client, const std::string& topic, std::int32_t
   }
 }
 
+GroupMember to_member(const rd_kafka_MemberDescription_t& described) {
+  GroupMember member;
+  const char* instance = rd_kafka_MemberDescription_group_instance_id(&described);
+  member.instance =
+      instance != nullptr ? instance : rd_kafka_MemberDescription_consumer_id(&described);
+  member.host = rd_kafka_MemberDescription_host(&described);
+  if (const auto* assignment = rd_kafka_MemberDescription_assignment(&described))
+    member.dealt = from_list(rd_kafka_MemberAssignment_partitions(assignment));
+  return member;
+}
+
 }  // namespace
 
 bool is_internal(std::string_view topic) { return topic.starts_with("__"); }
@@ -232,21 +243,6 @@ Result<void> grow_topic(Client& client, const std::string& topic, std::int32_t p
   if (trial == Trial::kYes) return {};
   return wait_visible(client, topic, partitions, deadline);
 }
-
-namespace {
-
-GroupMember to_member(const rd_kafka_MemberDescription_t& described) {
-  GroupMember member;
-  const char* instance = rd_kafka_MemberDescription_group_instance_id(&described);
-  member.instance =
-      instance != nullptr ? instance : rd_kafka_MemberDescription_consumer_id(&described);
-  member.host = rd_kafka_MemberDescription_host(&described);
-  if (const auto* assignment = rd_kafka_MemberDescription_assignment(&described))
-    member.dealt = from_list(rd_kafka_MemberAssignment_partitions(assignment));
-  return member;
-}
-
-}  // namespace
 
 Result<GroupInfo> describe_group(Client& client, const std::string& group, Duration timeout) {
   const std::string what = fmt::format("describing group {}", group);

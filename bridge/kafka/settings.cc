@@ -27,12 +27,6 @@ constexpr const char* kTransactionalRefreshMs = "5000";
 // has waited for it to show already.
 constexpr const char* kTransactionalPropagationMs = "5000";
 
-Properties merged(const ClusterOptions& cluster, const Properties& properties) {
-  Properties all = cluster.properties;
-  for (const auto& [name, value] : properties) all[name] = value;
-  return all;
-}
-
 Properties common_defaults() {
   return {
       {"client.id", "drawbridge"},
@@ -101,7 +95,7 @@ ConsumerSettings consumer_settings(const PipelineOptions& pipeline, std::size_t 
   ClientConfig& config = settings.config;
   config.role = Role::kConsumer;
   config.name = fmt::format("source {}", pipeline.source.name);
-  config.user = merged(pipeline.source, pipeline.source_properties);
+  config.user = with(pipeline.source, pipeline.source_properties).properties;
   config.defaults = consumer_defaults();
   const auto limit = [&](const char* property, std::size_t value) {
     const auto said = config.user.find(property);
@@ -124,7 +118,7 @@ ClientConfig group_settings(const ClusterOptions& cluster, const Properties& pro
   ClientConfig config;
   config.role = Role::kConsumer;
   config.name = fmt::format("member {}", cluster.name);
-  config.user = merged(cluster, properties);
+  config.user = with(cluster, properties).properties;
   config.defaults = common_defaults();
   const auto said = config.user.find("session.timeout.ms");
   const std::int64_t session_ms =
@@ -170,7 +164,7 @@ ClientConfig producer_settings(const ClusterOptions& cluster, const Properties& 
   ClientConfig config;
   config.role = Role::kProducer;
   config.name = fmt::format("target {}", cluster.name);
-  config.user = merged(cluster, properties);
+  config.user = with(cluster, properties).properties;
   config.defaults = common_defaults();
   config.defaults.merge(Properties{
       // Requests fill while the one before is under way (see sink.h): this is for the first.
@@ -213,7 +207,7 @@ ClientConfig admin_settings(const ClusterOptions& cluster, const Properties& pro
   ClientConfig config;
   config.role = Role::kProducer;
   config.name = fmt::format("cluster {}", cluster.name);
-  config.user = merged(cluster, properties);
+  config.user = with(cluster, properties).properties;
   config.defaults = common_defaults();
   config.owned = {{"allow.auto.create.topics", "false"}};
   return config;

@@ -97,9 +97,7 @@ Result<std::unique_ptr<Sink>> KafkaSink::make(const ClusterOptions& cluster,
   static constexpr std::uint64_t kOne = 1;  // what an eventfd takes
   rd_kafka_queue_io_event_enable(sink->queue_.get(), waker.fd(), &kOne, sizeof kOne);
   if (options.transaction) {
-    ClusterOptions of_ledger = cluster;
-    for (const auto& [name, value] : properties) of_ledger.properties[name] = value;
-    sink->transactor_ = std::make_unique<Transactor>(sink->client_, std::move(of_ledger),
+    sink->transactor_ = std::make_unique<Transactor>(sink->client_, with(cluster, properties),
                                                      *options.transaction, waker);
   }
   return sink;

@@ -101,7 +101,7 @@ Result<void> LedgerWriter::write(
   }
   auto done = deliver(others);
   if (done) {
-    static_cast<void>(sink_->cut(Cut::kEverything));
+    sink_->cut(Cut::kEverything);
     sink_->commit(std::move(own));
     auto event = await_event("committing the transaction of");
     if (!event) {

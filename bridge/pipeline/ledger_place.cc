@@ -107,6 +107,10 @@ std::string lease_group(const PipelineOptions& pipeline) {
   return fmt::format("__drawbridge.lease.{}.{}", pipeline.daemon, pipeline.name);
 }
 
+std::string sharing_group(const PipelineOptions& pipeline) {
+  return pipeline.exactly_once ? lease_group(pipeline) : pipeline.group;
+}
+
 std::string commit_mark(const LedgerOwner& owner, const std::string& target_cluster_id) {
   return fmt::format("{}/{} to {}", owner.daemon, owner.pipeline, target_cluster_id);
 }

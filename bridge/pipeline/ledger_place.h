@@ -43,6 +43,8 @@ Result<void> make_ledger(const PipelineOptions& pipeline, Target& target, const 
 
 // The group on the target that deals out the shards (SCALE_OUT.md).
 std::string lease_group(const PipelineOptions& pipeline);
+// The group that deals the pipeline out among its instances.
+std::string sharing_group(const PipelineOptions& pipeline);
 
 // What a ledger is created with.
 const TopicConfig& ledger_config();

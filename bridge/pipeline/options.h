@@ -21,6 +21,12 @@ struct ClusterOptions {
   Properties properties;
 };
 
+// The cluster as one user of it has it: `more` on top of its own properties.
+inline ClusterOptions with(ClusterOptions cluster, const Properties& more) {
+  for (const auto& [name, value] : more) cluster.properties[name] = value;
+  return cluster;
+}
+
 enum class StartAt : std::uint8_t { kEarliest, kLatest, kTimestamp };
 enum class OnGap : std::uint8_t { kStop, kEarliest };
 enum class OnError : std::uint8_t { kStop, kDeadLetter, kDrop };

@@ -328,8 +328,7 @@ Result<void> Pipeline::Run::subscribe() {
   DRAWBRIDGE_TRY(group_->subscribe(topics));
   if (subscribed_.empty()) {
     log(Level::kInfo, "waiting for this instance's part of the pipeline",
-        {{"pipeline", options_.name},
-         {"group", options_.exactly_once ? lease_group(options_) : options_.group}});
+        {{"pipeline", options_.name}, {"group", sharing_group(options_)}});
   }
   subscribed_ = std::move(topics);
   return {};

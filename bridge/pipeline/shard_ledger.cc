@@ -7,7 +7,6 @@
 #include "bridge/base/secret.h"
 
 namespace drawbridge {
-
 namespace {
 
 Error unreadable(const LedgerRecord& record, const Error& error) {
@@ -34,7 +33,6 @@ Result<LedgerContents> decode_contents(std::span<const LedgerRecord> records) {
       newest;  // compaction comes when it likes
   for (const LedgerRecord& record : records) newest.insert_or_assign(record.key, &record);
   LedgerContents contents;
-  std::map<std::pair<std::string, TopicPartition>, LedgerPosition> positions;
   for (const auto& [key, record] : newest) {
     if (record->value.empty() && !key.empty() && !is_ledger_key(key)) continue;
     auto decoded = decode_ledger(record->key, record->value);
@@ -46,15 +44,13 @@ Result<LedgerContents> decode_contents(std::span<const LedgerRecord> records) {
     }
     auto& position = std::get<LedgerPosition>(entry);
     contents.sequence = std::max(contents.sequence, position.sequence);
-    std::pair of{position.cluster_id, position.at};
-    positions.insert_or_assign(std::move(of), std::move(position));
+    contents.positions.push_back(std::move(position));
   }
-  if (!contents.header && !positions.empty()) {
+  if (!contents.header && !contents.positions.empty()) {
     return fail(ErrorCode::kLedger,
                 "the ledger has positions and no header: somebody has written to it, or deleted "
                 "from it");
   }
-  for (auto& [key, position] : positions) contents.positions.push_back(std::move(position));
   return contents;
 }
 

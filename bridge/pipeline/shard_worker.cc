@@ -366,16 +366,18 @@ void ShardWorker::take_transaction_events(Instant now) {
       case TransactionEvent::Kind::kReady:
         ledger_ready(*event, now);
         break;
-      case TransactionEvent::Kind::kCommitted:
+      case TransactionEvent::Kind::kCommitted: {
         stats_.commit_stall.add(deps_.clock.now() - cut_at_);
+        const bool first = !deps_.ledger->begun();
         deps_.ledger->committed();
-        join_ledger_early();
+        if (first) join_ledger_early();
         digests_.committed();
         for (const PositionUpdate& update : in_commit_) {
           uncached_.insert_or_assign(update.slot, update);
         }
         core_.committed({}, now);
         break;
+      }
       case TransactionEvent::Kind::kAborted:
         if (event->error) {
           log_folded(Level::kWarning, "transaction aborted, will be done again",
